@@ -1,0 +1,251 @@
+//! The engine: takes files, validates and loads them, writes the reports, and records every step.
+//!
+//! The only place that starts threads, opens channels, reads the clock and writes the ledger. One engine at a time works
+//! on a site; it holds the site's lock.
+//!
+//! Promise: a file that was taken ends in exactly one recorded outcome, whatever happens in between. What an engine
+//! left unfinished, the next one finishes: from the archive, under the plan that was in force, to the same effect.
+
+pub mod clock;
+pub mod deliver;
+pub mod inspect;
+pub mod pipeline;
+pub mod recover;
+pub mod report;
+mod rows;
+pub mod take;
+pub mod target;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use thiserror::Error;
+
+use crate::{
+    ledger::{Event, Ledger, LedgerError},
+    mapping::{MappingError, Problems, Site, plan::Plan},
+    model::DeliveryId,
+    targets::{Target, TargetError},
+    wire::{self, SiteLock, WireError},
+};
+use clock::Clock;
+pub use report::{DeliveryReport, Sample};
+
+/// Why the engine cannot work at all. What goes wrong with one delivery is in its report.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// `wharf.toml` or a mapping.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// The mapping that was asked for.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The site's folders, or its lock.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A database that cannot even be opened.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// What a person asked for would do harm.
+    #[error("{0}")]
+    Decision(String),
+    /// The ledger is gone, but not what it speaks of.
+    #[error(
+        "the ledger {} is missing or empty, but the archive is not: restore it from a backup; or, to start afresh, move the \
+         folder of the store away", .0.display()
+    )]
+    LedgerLost(PathBuf),
+    /// The machine gives no threads or no random numbers.
+    #[error("cannot start: {0}")]
+    Start(String),
+}
+
+/// What the engine tells while it works. Calls come from its own thread.
+pub trait Observer {
+    /// `done` of `total` units of a step of `file` are done.
+    fn progress(&mut self, file: &Path, step: Step, done: u64, total: u64);
+    /// A delivery, or a file that could not be taken, came to its end.
+    fn ended(&mut self, report: DeliveryReport);
+    /// Something that the person at the terminal should know.
+    fn note(&mut self, text: &str);
+}
+
+/// What is being done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is copied into the archive; bytes.
+    Taking,
+    /// Its records are checked; bytes.
+    Validating,
+    /// Its rows are written; rows.
+    Loading,
+}
+
+/// The folders of a site's store.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The site.
+    pub site: PathBuf,
+    /// The store itself.
+    pub store: PathBuf,
+}
+
+impl Folders {
+    /// The copies of all files taken.
+    #[must_use]
+    pub fn archive(&self) -> PathBuf {
+        self.store.join("archive")
+    }
+
+    /// Work files; nothing in it outlives the engine.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.store.join("work")
+    }
+
+    /// The rejects of each delivery, as they were found.
+    #[must_use]
+    pub fn rejects(&self) -> PathBuf {
+        self.store.join("rejects")
+    }
+
+    /// The kept rejects of one delivery.
+    #[must_use]
+    pub fn reject_file(&self, delivery: DeliveryId) -> PathBuf {
+        self.rejects().join(format!("{delivery}.rejects"))
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.store.join("ledger.db")
+    }
+
+    /// The reject reports, a folder a mapping.
+    #[must_use]
+    pub fn all_reports(&self) -> PathBuf {
+        self.site.join("outbox/rejects")
+    }
+
+    /// The reject reports of one mapping.
+    #[must_use]
+    pub fn reports(&self, mapping: &str) -> PathBuf {
+        self.all_reports().join(mapping)
+    }
+
+    /// `path` as it is kept and shown: from the site's folder, where it lies in it.
+    #[must_use]
+    pub fn from_site(&self, path: &Path) -> String {
+        path.strip_prefix(&self.site).unwrap_or(path).to_string_lossy().into_owned()
+    }
+}
+
+/// The engine of one site.
+pub struct Engine {
+    site: Site,
+    folders: Folders,
+    ledger: Ledger,
+    pool: rayon::ThreadPool,
+    clock: Box<dyn Clock>,
+    targets: HashMap<Option<String>, Arc<dyn Target>>,
+    /// Events of the delivery at hand that the ledger learns together with its outcome.
+    untold: Vec<Event>,
+    /// Keys the hashes of keys in this engine's work.
+    secret: [u64; 2],
+    lock: SiteLock,
+}
+
+impl Engine {
+    /// Opens the site, takes its lock and opens its ledger. `command` is what others are told that meet the lock.
+    ///
+    /// # Errors
+    /// When the site cannot be worked on.
+    pub fn open(site: Site, command: &str, clock: Box<dyn Clock>) -> Result<Self, EngineError> {
+        let folders = Folders { site: site.dir.clone(), store: site.settings.store.clone() };
+        let is_new = !folders.store.exists();
+        for folder in [folders.archive(), folders.work(), folders.rejects()] {
+            wire::folder::ensure(&folder)?;
+        }
+        if is_new {
+            // What lies in it is data of others: nobody else on the machine needs to look.
+            let nobody_else = std::os::unix::fs::PermissionsExt::from_mode(0o750);
+            std::fs::set_permissions(&folders.store, nobody_else)
+                .map_err(|cause| WireError::io("protect", &folders.store, cause))?;
+        }
+        let lock = SiteLock::acquire(&folders.store.join("lock"), command)?;
+        let known = folders.ledger().metadata().is_ok_and(|ledger| ledger.len() > 0);
+        if !known && has_files(&folders.archive()) {
+            return Err(EngineError::LedgerLost(folders.ledger()));
+        }
+        let ledger = Ledger::open(&folders.ledger(), clock.unix_millis())?;
+        let mut pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("validate-{number}"));
+        if let Some(threads) = site.settings.threads {
+            pool = pool.num_threads(threads.get());
+        }
+        let pool = pool.build().map_err(|error| EngineError::Start(error.to_string()))?;
+        let secret = [random::<8>()?, random::<8>()?].map(u64::from_le_bytes);
+        Ok(Self {
+            site,
+            folders,
+            ledger,
+            pool,
+            clock,
+            targets: HashMap::new(),
+            untold: Vec::new(),
+            secret,
+            lock,
+        })
+    }
+
+    /// The site's configuration.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Where the site keeps its files.
+    #[must_use]
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+
+    /// Records events of one delivery, all or none.
+    fn record(&mut self, delivery: DeliveryId, events: Vec<Event>) -> Result<(), LedgerError> {
+        let events: Vec<_> = events.into_iter().map(|event| (delivery, event)).collect();
+        self.ledger.append(self.clock.unix_millis(), &events)
+    }
+
+    fn new_id(&self) -> Result<DeliveryId, EngineError> {
+        Ok(DeliveryId::new(self.clock.unix_millis(), &random::<10>()?))
+    }
+
+    /// The target of a plan; opened once.
+    fn target(&mut self, plan: &Plan) -> Result<Arc<dyn Target>, TargetError> {
+        if let Some(target) = self.targets.get(&plan.connection) {
+            return Ok(Arc::clone(target));
+        }
+        let target = target::open(&self.site.settings, plan.connection.as_deref())?;
+        self.targets.insert(plan.connection.clone(), Arc::clone(&target));
+        Ok(target)
+    }
+}
+
+/// True when a whole file lies anywhere in the archive.
+fn has_files(archive: &Path) -> bool {
+    let whole = |entry: &walkdir::DirEntry| {
+        entry.file_type().is_file() && !entry.file_name().to_string_lossy().starts_with('.')
+    };
+    walkdir::WalkDir::new(archive).into_iter().flatten().any(|entry| whole(&entry))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], EngineError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| EngineError::Start(error.to_string()))?;
+    Ok(bytes)
+}

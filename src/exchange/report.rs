@@ -1,0 +1,111 @@
+//! What the engine says of a delivery when it has come to its end.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    ledger::Reports,
+    model::{DeliveryId, Outcome, Reason, Reject, Tally, Violation, printable, reject::MASK},
+    rejects,
+    validate::{Seal, ValidateError, WorkFile},
+};
+
+/// Rejects shown with a delivery's outcome.
+pub const SAMPLE_REJECTS: usize = 3;
+
+/// The end of a delivery, or of a file that could not be taken.
+#[derive(Clone, Debug)]
+pub struct DeliveryReport {
+    /// The delivery; none for a file that was not taken.
+    pub delivery: Option<DeliveryId>,
+    /// The file as it was named to the engine.
+    pub file: PathBuf,
+    /// The mapping, if one fits.
+    pub mapping: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, where that needs saying.
+    pub reason: Option<Reason>,
+    /// The same in words.
+    pub message: Option<String>,
+    /// What became of its records.
+    pub tally: Tally,
+    /// The same for each table.
+    pub tables: BTreeMap<String, Tally>,
+    /// Where the reports are, from the site's folder.
+    pub reports: Reports,
+    /// The first rejects.
+    pub sample: Vec<Sample>,
+    /// How long it took, in milliseconds.
+    pub worked_millis: u64,
+}
+
+impl DeliveryReport {
+    /// A report that says nothing yet but how it ended.
+    #[must_use]
+    pub fn new(delivery: Option<DeliveryId>, file: &Path, mapping: Option<&str>, outcome: Outcome) -> Self {
+        Self {
+            delivery,
+            file: file.to_owned(),
+            mapping: mapping.map(str::to_owned),
+            outcome,
+            reason: None,
+            message: None,
+            tally: Tally::default(),
+            tables: BTreeMap::new(),
+            reports: Reports::default(),
+            sample: Vec::new(),
+            worked_millis: 0,
+        }
+    }
+}
+
+/// One violation of one of the first rejects, as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Physical line on which the record starts.
+    pub line: u64,
+    /// The file's column; empty when the whole record is concerned.
+    pub column: String,
+    /// The value, masked if it is sensitive; the start of the record when the whole record is concerned.
+    pub value: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// The first rejects, as they may be shown.
+pub(super) fn sample(work: &WorkFile) -> Result<Vec<Sample>, ValidateError> {
+    let mut sample = Vec::new();
+    for reject in work.rejects()?.take(SAMPLE_REJECTS) {
+        sample.extend(sample_of(&work.seal, &reject?));
+    }
+    Ok(sample)
+}
+
+/// So much of a record's bytes is looked at to show how it begins.
+const SHOWN_RECORD_BYTES: usize = 256;
+/// Violations of one record that are shown with it; the reports have them all.
+const SHOWN_VIOLATIONS: usize = 5;
+
+/// One reject's first violations as they may be shown.
+pub fn sample_of(seal: &Seal, reject: &Reject) -> Vec<Sample> {
+    let any_sensitive = seal.sensitive.contains(&true);
+    let raw = reject.raw.get(..SHOWN_RECORD_BYTES.min(reject.raw.len())).unwrap_or_default();
+    let record = if any_sensitive { MASK.into() } else { String::from_utf8_lossy(raw) };
+    let of = |violation: &Violation| {
+        let column = violation.column.map_or("", |column| rejects::column_of_file(seal, column));
+        let value = match violation.column {
+            Some(column) => rejects::shown_value(seal, Some(column), &violation.value),
+            None => &record,
+        };
+        Sample {
+            line: reject.position.line,
+            column: printable::short(column, 60),
+            value: printable::short(value, 60),
+            message: violation.message.to_string(),
+        }
+    };
+    reject.violations.iter().take(SHOWN_VIOLATIONS).map(of).collect()
+}

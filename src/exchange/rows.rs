@@ -1,0 +1,308 @@
+//! The part of a delivery that touches the target and the reports: rows in one transaction, refusals turned into rejects,
+//! rejects kept, reports written.
+
+use std::{collections::BTreeMap, fs::File, sync::Arc};
+
+use super::{
+    Engine, Observer, Step,
+    deliver::{End, Fault, WORTH_TELLING_RECORDS, withheld},
+    pipeline::{self, PipelineError},
+    report::sample,
+    take::Job,
+};
+use crate::{
+    formats::FormatError,
+    ledger::{Event, Reports},
+    mapping::plan::Plan,
+    model::{Batch, ContentHash, Outcome, Reason, Reject, Rule, Tally, Violation},
+    rejects::{self, Context, RejectIds},
+    targets::{Begun, Committed, Load, LoadId, RowRefusal, TargetError},
+    validate::{ValidateError, Verdict, WorkFile},
+    wire::{AtomicFile, WireError},
+};
+
+/// Rows that the target may refuse one by one; a file with more is refused whole, as the table is then not what the
+/// mapping thinks it is.
+pub const MOST_TARGET_REJECTS: usize = 1_000;
+
+impl Engine {
+    /// Ends a delivery of which nothing is loaded, with its reports.
+    pub(super) fn withhold(
+        &mut self,
+        job: &Job,
+        work: &WorkFile,
+        outcome: Outcome,
+        reason: Reason,
+        message: String,
+    ) -> Result<End, Fault> {
+        self.keep_rejects(job, work)?;
+        let reports = self.write_reports(job, work, outcome == Outcome::Refused)?;
+        let sample = sample(work)?;
+        let mut end = End::stopped(outcome, reason, message);
+        (end.tally, end.reports, end.sample) = (withheld(work), reports, sample);
+        Ok(end)
+    }
+
+    pub(super) fn load_rows(
+        &mut self,
+        job: &Job,
+        work: &mut WorkFile,
+        observer: &mut dyn Observer,
+    ) -> Result<End, Fault> {
+        let target = self.target(&job.plan)?;
+        let site = self.ledger.site().id.clone();
+        let schema = row_schema(&job.plan, &work.seal.layout);
+        let load = LoadId { site: &site, delivery: job.id };
+        let loading = match target.begin(load, &job.plan.table, schema) {
+            Ok(Begun::Open(open)) => self.write_rows(job, work, open, observer)?,
+            Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,
+            Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
+            Err(error) => return Err(error.into()),
+        };
+        let tally = match loading {
+            Loading::Done(tally) => tally,
+            Loading::Withheld(outcome, reason, message) => {
+                return self.withhold(job, work, outcome, reason, message);
+            }
+        };
+        let reports = match self.write_reports(job, work, false) {
+            Ok(reports) => reports,
+            // What is in the database stays there: another attempt finds it and only writes the reports.
+            Err(fault) => {
+                let mut end = End::failed(&fault, tally);
+                end.message =
+                    Some(format!("the good rows are loaded, but not the rejects reported: {fault}"));
+                return Ok(end);
+            }
+        };
+        Ok(End {
+            outcome: if tally.rejected == 0 { Outcome::Loaded } else { Outcome::LoadedWithRejects },
+            reason: None,
+            message: None,
+            tally,
+            reports,
+            sample: sample(work)?,
+            retryable: false,
+        })
+    }
+
+    fn misfit(&mut self, job: &Job, work: &WorkFile, differences: &[String]) -> Result<End, Fault> {
+        let message = format!(
+            "the table {} does not fit the mapping: {}",
+            job.plan.table.table,
+            differences.join("; ")
+        );
+        self.withhold(job, work, Outcome::Refused, Reason::Target, message)
+    }
+
+    fn write_rows(
+        &mut self,
+        job: &Job,
+        work: &mut WorkFile,
+        mut open: Box<dyn Load>,
+        observer: &mut dyn Observer,
+    ) -> Result<Loading, Fault> {
+        let mut refusals: Vec<RowRefusal> = Vec::new();
+        let within_limit = if work.seal.good < WORTH_TELLING_RECORDS {
+            write_all(&mut *open, work.rows()?, &mut refusals, &mut |_| {})?
+        } else {
+            let good = work.seal.good;
+            let mut progress = |written| observer.progress(&job.file, Step::Loading, written, good);
+            // Reading back and decoding goes on beside writing; a few batches are enough to keep both busy.
+            std::thread::scope(|scope| {
+                let (batches, received) = std::sync::mpsc::sync_channel(4);
+                let rows = work.rows()?;
+                scope.spawn(move || {
+                    for batch in rows {
+                        if batches.send(batch).is_err() {
+                            return; // writing has stopped
+                        }
+                    }
+                });
+                write_all(&mut *open, received, &mut refusals, &mut progress)
+            })?
+        };
+        if !within_limit {
+            let first = refusals.first().map_or_else(String::new, |first| {
+                format!(" (the first, on line {}: {})", first.origin.line, first.message)
+            });
+            let message = format!(
+                "the database refused more than {MOST_TARGET_REJECTS} rows{first}, so nothing was loaded; see whether the \
+                 table is as the mapping expects it"
+            );
+            return Ok(Loading::Withheld(Outcome::Refused, Reason::TargetLimit, message));
+        }
+        let rejected = work.seal.rejected + refusals.len() as u64;
+        let stopped = match crate::validate::verdict::judge_rejects(&job.plan, work.seal.read, rejected) {
+            Some(Verdict::Refuse { reason, message }) => Some((Outcome::Refused, reason, message)),
+            Some(Verdict::Hold { message }) if !job.accepts(rejected) => {
+                Some((Outcome::Held, Reason::RejectHold, message))
+            }
+            _ => None,
+        };
+        if let Some((outcome, reason, message)) = stopped {
+            drop(open);
+            self.add_refusals(job, work, &refusals)?;
+            return Ok(Loading::Withheld(outcome, reason, message));
+        }
+        let counts = open.counts();
+        let tally = Tally {
+            read: work.seal.read,
+            rejected,
+            superseded: counts.superseded + work.seal.superseded,
+            ..counts
+        };
+        if !tally.balances() {
+            return Err(Fault::Lasting(format!(
+                "the counts do not balance, so nothing was loaded: {tally:?}"
+            )));
+        }
+        self.add_refusals(job, work, &refusals)?;
+        // From here on the target may have committed: what only it could tell must be on the disk first.
+        self.keep_rejects(job, work)?;
+        open.seal(&tally, work.seal.target_reject_hash)?;
+        open.commit()?;
+        Ok(Loading::Done(tally))
+    }
+
+    /// The target has the delivery already: the process ended before the ledger knew.
+    fn loaded_before(
+        &mut self,
+        job: &Job,
+        work: &mut WorkFile,
+        committed: Committed,
+    ) -> Result<Loading, Fault> {
+        if committed.rejects != ContentHash([0; 32]) {
+            let path = self.folders.reject_file(job.id);
+            let file = File::open(&path).map_err(|cause| WireError::io("open", &path, cause))?;
+            let kept = crate::validate::work::RejectFile::open(file)?;
+            if kept.seal.target_reject_hash != committed.rejects {
+                return Err(Fault::Lasting(format!(
+                    "the rejects kept in {} are not those of the load that the database remembers",
+                    self.folders.from_site(&path)
+                )));
+            }
+            work.add_target_rejects(kept.target_rejects()?)?;
+        }
+        self.keep_rejects(job, work)?;
+        self.record(job.id, vec![Event::Noted { text: "the database had the rows already".to_owned() }])?;
+        Ok(Loading::Done(committed.tally))
+    }
+
+    /// Turns rows that the target refused into rejects.
+    fn add_refusals(&mut self, job: &Job, work: &mut WorkFile, refusals: &[RowRefusal]) -> Result<(), Fault> {
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let mut by_record: BTreeMap<u64, &RowRefusal> =
+            refusals.iter().map(|refusal| (refusal.origin.record, refusal)).collect();
+        let file = File::open(&job.archive).map_err(|cause| WireError::io("open", &job.archive, cause))?;
+        let wanted = by_record.keys().copied().collect();
+        let found =
+            pipeline::read_records(&job.plan, Box::new(file), wanted).map_err(|error| match error {
+                PipelineError::Format(FormatError::Read(cause)) => {
+                    WireError::io("read", &job.archive, cause).into()
+                }
+                other => Fault::Lasting(other.to_string()),
+            })?;
+        let layout = work.seal.layout.clone();
+        let rejects = found.into_iter().filter_map(|record| {
+            let refusal = by_record.remove(&record.position.record)?;
+            let columns: Vec<usize> = match (refusal.column, refusal.rule) {
+                (Some(column), _) => vec![usize::from(column)],
+                (None, Rule::Key) => job.plan.table.key.clone(),
+                (None, _) => Vec::new(),
+            };
+            let place = |column: usize| layout.get(column).copied().flatten();
+            let field = |column| place(column).and_then(|at| record.fields.get(at)).map(|field| &**field);
+            let violation = Violation {
+                column: columns.first().and_then(|column| u16::try_from(*column).ok()),
+                rule: refusal.rule,
+                value: job.plan.joined(&columns, field).into(),
+                message: words(&job.plan, refusal).into(),
+            };
+            Some(Reject { violations: vec![violation], ..record })
+        });
+        Ok(work.add_target_rejects(rejects.collect())?)
+    }
+
+    /// Keeps the rejects beyond this run, durably.
+    fn keep_rejects(&mut self, job: &Job, work: &WorkFile) -> Result<(), Fault> {
+        if !work.has_rejects() {
+            return Ok(());
+        }
+        let mut file = AtomicFile::create(&self.folders.reject_file(job.id))?;
+        work.write_rejects(&mut file)?;
+        Ok(file.commit_replace()?)
+    }
+
+    fn write_reports(&mut self, job: &Job, work: &WorkFile, refused: bool) -> Result<Reports, Fault> {
+        if !work.has_rejects() {
+            return Ok(Reports::default());
+        }
+        for folder in [self.folders.all_reports(), self.folders.reports(&job.plan.name)] {
+            if folder.is_symlink() {
+                return Err(Fault::Lasting(format!(
+                    "{} is a symbolic link, and reports are not written through links: put a folder in its place",
+                    folder.display()
+                )));
+            }
+        }
+        let ids = RejectIds::new(self.ledger.site().key, job.id);
+        let context =
+            Context { seal: &work.seal, ids: &ids, report_max: self.site.settings.report_max, refused };
+        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &job.name, work, context)?;
+        Ok(self.folders.report_paths(&paths))
+    }
+}
+
+/// Writes batches until they end; false when the target refuses too many rows.
+fn write_all(
+    open: &mut dyn Load,
+    batches: impl IntoIterator<Item = Result<Batch, ValidateError>>,
+    refusals: &mut Vec<RowRefusal>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<bool, Fault> {
+    let mut written = 0;
+    for batch in batches {
+        let batch = batch?;
+        refusals.extend(open.write(&batch)?);
+        if refusals.len() > MOST_TARGET_REJECTS {
+            return Ok(false);
+        }
+        written += batch.len() as u64;
+        progress(written);
+    }
+    Ok(true)
+}
+
+/// What is said of a row that the target refused. A trigger's own words may quote any value, so they are left out where
+/// some are sensitive.
+fn words(plan: &Plan, refusal: &RowRefusal) -> String {
+    match &refusal.said {
+        Some(said) if !plan.columns.iter().any(|column| column.sensitive) => {
+            format!("{}: {said}", refusal.message)
+        }
+        _ => refusal.message.clone(),
+    }
+}
+
+/// How writing to the target ended.
+enum Loading {
+    /// It is all there.
+    Done(Tally),
+    /// Nothing is: it ends refused, or held.
+    Withheld(Outcome, Reason, String),
+}
+
+/// The columns of the rows: those of the plan that the file holds.
+fn row_schema(plan: &Plan, layout: &[Option<usize>]) -> arrow_schema::SchemaRef {
+    let fields: Vec<arrow_schema::Field> = plan
+        .columns
+        .iter()
+        .zip(layout)
+        .filter(|(_, place)| place.is_some())
+        .map(|(column, _)| arrow_schema::Field::new(&column.name, column.value_type.arrow(), true))
+        .collect();
+    Arc::new(arrow_schema::Schema::new(fields))
+}

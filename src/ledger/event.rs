@@ -1,0 +1,345 @@
+//! What can happen to a delivery, as the ledger keeps it. Events are written once and never changed; they hold
+//! identities, counts and messages, never cell values.
+//!
+//! In the ledger an event is one JSON object with the key `event`. A later version may add keys and events; it never
+//! changes what these mean.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ContentHash, DeliveryId, FileName, Reason, Tally};
+
+/// One thing that happened to one delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The file was taken: its bytes are in the archive, durably. Always the first.
+    Taken(Taken),
+    /// It waits for its turn.
+    Waiting {
+        /// The held or failed delivery that it has to wait for, if it is that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        blocker: Option<DeliveryId>,
+    },
+    /// An attempt to validate and load it began; also when it begins again after a crash.
+    Started {
+        /// Number of the attempt, from 1, without gaps.
+        attempt: u32,
+        /// Fingerprint of the plan from now on in force, if it is not the one before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<String>,
+    },
+    /// It is validated and its work file sealed; nothing is loaded yet.
+    Validated {
+        /// Records read.
+        read: u64,
+        /// Rows that can be loaded.
+        good: u64,
+        /// Records that did not pass.
+        rejected: u64,
+        /// Violations counted by rule code.
+        violations: BTreeMap<String, u64>,
+    },
+    /// Its good rows are in the target.
+    Loaded {
+        /// What became of its records; balances and withholds nothing.
+        tally: Tally,
+        /// The same for each table; each balances.
+        tables: BTreeMap<String, Tally>,
+        /// What was written for people.
+        reports: Reports,
+        /// How long this attempt worked, in milliseconds.
+        worked_millis: u64,
+    },
+    /// Nothing of it was loaded, and nothing will be.
+    Refused(Stop),
+    /// The same bytes under the same mapping are loaded already.
+    Duplicate {
+        /// The delivery that loaded them.
+        of: DeliveryId,
+    },
+    /// A newer complete file made it void.
+    Overtaken {
+        /// The delivery of that file.
+        by: DeliveryId,
+    },
+    /// Nothing was loaded: a person has to look at it first.
+    Held(Stop),
+    /// A fault kept it from loading.
+    Failed {
+        /// What went wrong, and how far it had come.
+        #[serde(flatten)]
+        stop: Stop,
+        /// True when the same may go well later without anybody changing anything.
+        retryable: bool,
+    },
+    /// A person let a held delivery go on: it waits for its turn again.
+    Approved {
+        /// So many rejects were shown and accepted; a run with more holds again.
+        rejected: u64,
+        /// Who said so.
+        by: String,
+    },
+    /// A person asked for another attempt: it waits for its turn again.
+    Retried {
+        /// Who said so.
+        by: String,
+    },
+    /// Reports were written, or written again.
+    ReportsWritten {
+        /// Where they are now.
+        reports: Reports,
+    },
+    /// Something that its story should tell, for people only.
+    Noted {
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// A file that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its name as it came.
+    #[serde(with = "file_name")]
+    pub file: FileName,
+    /// The source that it came from, by its name in the configuration.
+    pub source: String,
+    /// Where it stood, so that the source can be settled after a crash.
+    #[serde(default, with = "raw_path", skip_serializing_if = "Option::is_none")]
+    pub source_path: Option<PathBuf>,
+    /// By what the source can tell that the file there is still the one taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
+    /// Why it was held to be complete: "unchanged for 2 s", "orders.csv.done is there".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// Its length in bytes.
+    pub size: u64,
+    /// BLAKE3 of its bytes.
+    pub hash: ContentHash,
+    /// Its copy, relative to the site's archive.
+    pub archive: String,
+    /// The mapping it is loaded under, if one fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<String>,
+    /// Fingerprint of that mapping's plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// Why a delivery did not load, and how far it had come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The code.
+    pub reason: Reason,
+    /// What is wrong, where, and what to do, in words for a person.
+    pub message: String,
+    /// What became of its records; balances. All zero when none were read.
+    pub tally: Tally,
+    /// What was written for people.
+    #[serde(default)]
+    pub reports: Reports,
+    /// How long this attempt worked, in milliseconds.
+    pub worked_millis: u64,
+}
+
+/// Report files, as paths relative to the site.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reports {
+    /// The rejects, to be corrected and sent back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<String>,
+    /// The violations, one a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<String>,
+}
+
+impl Event {
+    /// The word that stands for the event in the ledger.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Taken(_) => "taken",
+            Self::Waiting { .. } => "waiting",
+            Self::Started { .. } => "started",
+            Self::Validated { .. } => "validated",
+            Self::Loaded { .. } => "loaded",
+            Self::Refused(_) => "refused",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Overtaken { .. } => "overtaken",
+            Self::Held(_) => "held",
+            Self::Failed { .. } => "failed",
+            Self::Approved { .. } => "approved",
+            Self::Retried { .. } => "retried",
+            Self::ReportsWritten { .. } => "reports_written",
+            Self::Noted { .. } => "noted",
+        }
+    }
+}
+
+/// Names and paths are bytes, JSON is text: what is UTF-8 stands as it is, anything else as `{"hex": "..."}`, so that
+/// nothing is lost.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Raw {
+    Text(String),
+    Hex { hex: String },
+}
+
+impl Raw {
+    fn new(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Hex { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+        }
+    }
+
+    fn bytes<E: serde::de::Error>(self) -> Result<Vec<u8>, E> {
+        let hex = match self {
+            Self::Text(text) => return Ok(text.into_bytes()),
+            Self::Hex { hex } => hex,
+        };
+        let digits: Option<Vec<u8>> =
+            hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+        match digits {
+            Some(digits) if digits.len() % 2 == 0 => {
+                Ok(digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect())
+            }
+            _ => Err(E::custom("not a row of hexadecimal digit pairs")),
+        }
+    }
+}
+
+mod file_name {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{FileName, Raw};
+
+    pub fn serialize<S: Serializer>(name: &FileName, serializer: S) -> Result<S::Ok, S::Error> {
+        Raw::new(name.as_bytes()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FileName, D::Error> {
+        Raw::deserialize(deserializer)?.bytes().map(FileName::new)
+    }
+}
+
+mod raw_path {
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt, OsStringExt},
+        path::PathBuf,
+    };
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Raw;
+
+    pub fn serialize<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_ref().map(|path| Raw::new(path.as_os_str().as_bytes())).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+        let raw = Option::<Raw>::deserialize(deserializer)?;
+        raw.map(|raw| raw.bytes().map(|bytes| PathBuf::from(OsString::from_vec(bytes)))).transpose()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+
+    use super::*;
+
+    pub fn taken(file: &[u8]) -> Taken {
+        Taken {
+            file: FileName::new(file),
+            source: "inbox".into(),
+            source_path: Some("/site/inbox/orders.csv".into()),
+            stamp: Some("length=3 inode=7".into()),
+            evidence: None,
+            size: 3,
+            hash: ContentHash([7; 32]),
+            archive: "2026/11/20/orders.csv".into(),
+            mapping: Some("orders".into()),
+            plan: Some("f00d".into()),
+        }
+    }
+
+    pub fn stop(reason: Reason) -> Stop {
+        let tally = Tally { read: 5, withheld: 3, rejected: 2, ..Tally::default() };
+        Stop {
+            reason,
+            message: "a control total disagrees".into(),
+            tally,
+            reports: Reports::default(),
+            worked_millis: 500,
+        }
+    }
+
+    /// One of each, with a number by which the property tests vary them.
+    pub fn every(number: u32) -> Vec<Event> {
+        let other = DeliveryId::new(1, &[9; 10]);
+        let tally = Tally {
+            read: 5,
+            inserted: 5 - u64::from(number % 2),
+            rejected: u64::from(number % 2),
+            ..Tally::default()
+        };
+        vec![
+            Event::Taken(taken(b"orders.csv")),
+            Event::Waiting { blocker: number.is_multiple_of(2).then_some(other) },
+            Event::Started { attempt: number, plan: Some("beef".into()) },
+            Event::Validated {
+                read: 5,
+                good: 3,
+                rejected: 2,
+                violations: BTreeMap::from([("type".into(), 2)]),
+            },
+            Event::Loaded {
+                tally,
+                tables: BTreeMap::from([("orders".into(), tally)]),
+                reports: Reports { rejects: Some("outbox/rejects/orders/orders.csv".into()), errors: None },
+                worked_millis: 1250,
+            },
+            Event::Refused(stop(Reason::Controls)),
+            Event::Duplicate { of: other },
+            Event::Overtaken { by: other },
+            Event::Held(stop(Reason::RejectHold)),
+            Event::Failed { stop: stop(Reason::Fault), retryable: number.is_multiple_of(2) },
+            Event::Approved { rejected: 2, by: "ada".into() },
+            Event::Retried { by: "ada".into() },
+            Event::ReportsWritten { reports: Reports { rejects: None, errors: Some("e.csv".into()) } },
+            Event::Noted { text: "taken up again after a crash".into() },
+        ]
+    }
+
+    #[test]
+    fn every_event_reads_back_and_is_tagged_with_its_name() {
+        for event in every(1) {
+            let json = serde_json::to_string(&event).unwrap();
+            assert!(json.starts_with(&format!("{{\"event\":\"{}\"", event.name())), "{json}");
+            assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_text_survive() {
+        let mut odd = taken(b"a\xff\x00b");
+        odd.source_path = Some(OsString::from_vec(b"/in/\xfe".to_vec()).into());
+        let json = serde_json::to_string(&Event::Taken(odd.clone())).unwrap();
+        assert!(json.contains(r#""file":{"hex":"61ff0062"}"#), "{json}");
+        assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), Event::Taken(odd));
+    }
+
+    #[test]
+    fn a_ledger_with_broken_hex_is_an_error_not_another_name() {
+        let json = serde_json::to_string(&Event::Taken(taken(b"\xff"))).unwrap();
+        for broken in ["f", "fg", "+f"] {
+            let json = json.replace(r#""hex":"ff""#, &format!(r#""hex":"{broken}""#));
+            assert!(serde_json::from_str::<Event>(&json).is_err(), "{broken}");
+        }
+    }
+}

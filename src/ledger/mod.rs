@@ -1,0 +1,27 @@
+//! The ledger: the durable memory of every delivery. Events go in, state comes out.
+//!
+//! An [`Event`] is appended and never changed; what a delivery is, is what [`apply`] makes of its events. The table
+//! of deliveries is derived from them in the same transaction, so that it can be asked quickly, and can be made again
+//! at any time ([`Ledger::rebuild`]). What [`Ledger::append`] has returned from is on the disk.
+//!
+//! There is one writer at a time; readers ([`LedgerReader`]) work beside it, in any process. Nothing here reads the
+//! clock: callers give the time.
+
+pub mod error;
+pub mod event;
+pub mod filter;
+mod row;
+mod schema;
+pub mod state;
+pub mod store;
+pub mod transition;
+pub mod view;
+
+pub use error::LedgerError;
+pub use event::{Event, Reports, Stop, Taken};
+pub use filter::Filter;
+pub use schema::SCHEMA_VERSION;
+pub use state::{DeliveryState, Place};
+pub use store::{Ledger, Site};
+pub use transition::{IllegalTransition, apply};
+pub use view::{Entry, KeptPlan, LedgerReader, LoadedBefore, View};

@@ -1,0 +1,456 @@
+//! Reading the ledger. Every question is answered from one moment, and works while another process writes.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params_from_iter, types::Value};
+
+use super::{
+    error::LedgerError,
+    event::Event,
+    filter::Filter,
+    row::{self, Unsigned, integer},
+    schema,
+    state::{DeliveryState, Place},
+};
+use crate::model::{ContentHash, DeliveryId, State};
+
+/// Every state, in the order in which they are shown.
+const STATES: [State; 10] = [
+    State::Taken,
+    State::Waiting,
+    State::Running,
+    State::Held,
+    State::Failed,
+    State::Loaded,
+    State::LoadedWithRejects,
+    State::Refused,
+    State::Duplicate,
+    State::Overtaken,
+];
+
+/// Fewer digits of a name are not looked up.
+const MIN_PREFIX_DIGITS: usize = 4;
+/// More candidates are not listed when the beginning of a name fits several.
+const MAX_CANDIDATES: usize = 10;
+
+/// The ledger, open for reading only.
+#[derive(Debug)]
+pub struct LedgerReader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl LedgerReader {
+    /// Opens the ledger without the right to change it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Missing`] when there is none yet, [`LedgerError::Newer`] when a newer program wrote it;
+    /// otherwise when it cannot be opened or read.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        schema::open_to_read(path).map(|connection| Self { connection, path: path.to_path_buf() })
+    }
+
+    /// The ledger as it stands at each question.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View::new(&self.connection, &self.path)
+    }
+}
+
+/// Questions to the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+}
+
+/// An event where it stands in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, delivery and time.
+    pub place: Place,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A load that later ones are compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedBefore {
+    /// The delivery that was loaded.
+    pub delivery: DeliveryId,
+    /// BLAKE3 of its bytes.
+    pub hash: ContentHash,
+    /// Fingerprint of the plan it was loaded with.
+    pub plan: Option<String>,
+}
+
+/// A mapping as it was when it ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPlan {
+    /// The mapping's name.
+    pub name: String,
+    /// Its text.
+    pub toml: String,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
+        Self { connection, path }
+    }
+
+    /// One delivery by its whole name.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn by_id(self, delivery: DeliveryId) -> Result<Option<DeliveryState>, LedgerError> {
+        self.one(row::SELECT_BY_ID, [delivery.as_bytes()], row::read)
+    }
+
+    /// The delivery whose name begins with `wanted`: at least four hexadecimal digits, hyphens where one likes.
+    ///
+    /// # Errors
+    /// [`LedgerError::NotAnId`], [`LedgerError::Unknown`], or [`LedgerError::Ambiguous`] with the candidates;
+    /// otherwise when the ledger cannot be read.
+    pub fn delivery(self, wanted: &str) -> Result<DeliveryState, LedgerError> {
+        let (low, high) =
+            prefix_range(wanted).ok_or_else(|| LedgerError::NotAnId { wanted: wanted.to_owned() })?;
+        let sql = "SELECT id FROM deliveries WHERE id BETWEEN ?1 AND ?2 ORDER BY arrival DESC LIMIT ?3";
+        let mut candidates: Vec<DeliveryId> =
+            self.all(sql, (low, high, MAX_CANDIDATES as i64 + 1), |row| {
+                row.get(0).map(DeliveryId::from_bytes)
+            })?;
+        let unknown = || LedgerError::Unknown { wanted: wanted.to_owned() };
+        match candidates.as_slice() {
+            [] => Err(unknown()),
+            [only] => self.by_id(*only)?.ok_or_else(unknown),
+            several => {
+                let more = several.len() > MAX_CANDIDATES;
+                candidates.truncate(MAX_CANDIDATES);
+                Err(LedgerError::Ambiguous { wanted: wanted.to_owned(), candidates, more })
+            }
+        }
+    }
+
+    /// Everything that happened to a delivery, oldest first; empty when it is not known.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn story(self, delivery: DeliveryId) -> Result<Vec<Entry>, LedgerError> {
+        let sql = "SELECT sequence, delivery, at, event FROM events WHERE delivery = ?1 ORDER BY sequence";
+        self.all(sql, [delivery.as_bytes()], read_event)
+    }
+
+    /// The deliveries that fit, the latest arrival first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn list(self, filter: &Filter) -> Result<Vec<DeliveryState>, LedgerError> {
+        let (condition, mut values) = filter.condition();
+        let sql = format!("{}{condition} ORDER BY arrival DESC LIMIT ? OFFSET ?", row::SELECT);
+        values.push(Value::Integer(filter.limit.map_or(-1, i64::from)));
+        values.push(Value::Integer(filter.offset.into()));
+        self.all(&sql, params_from_iter(values), row::read)
+    }
+
+    /// The deliveries that have no outcome yet, the earliest arrival first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn unfinished(self) -> Result<Vec<DeliveryState>, LedgerError> {
+        let states = STATES.into_iter().filter(|state| !state.is_final()).collect();
+        let (condition, values) = Filter { states, ..Filter::default() }.condition();
+        self.all(&format!("{}{condition} ORDER BY arrival", row::SELECT), params_from_iter(values), row::read)
+    }
+
+    /// The delivery that was loaded last under a mapping; the order is that of loading, not of arrival.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn latest_loaded(self, mapping: &str) -> Result<Option<LoadedBefore>, LedgerError> {
+        let sql = "SELECT id, hash, plan FROM deliveries
+            WHERE mapping = ?1 AND state IN ('loaded', 'loaded_with_rejects') ORDER BY settled DESC LIMIT 1";
+        self.one(sql, [mapping], |row| {
+            Ok(LoadedBefore {
+                delivery: DeliveryId::from_bytes(row.get(0)?),
+                hash: ContentHash(row.get(1)?),
+                plan: row.get(2)?,
+            })
+        })
+    }
+
+    /// The latest delivery that loaded these bytes under this mapping as it was with this fingerprint.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn loaded_with(
+        self,
+        mapping: &str,
+        hash: &ContentHash,
+        plan: &str,
+    ) -> Result<Option<DeliveryId>, LedgerError> {
+        let sql = "SELECT id FROM deliveries WHERE hash = ?1 AND mapping = ?2 AND plan = ?3
+            AND state IN ('loaded', 'loaded_with_rejects') ORDER BY settled DESC LIMIT 1";
+        self.one(sql, (hash.0, mapping, plan), |row| row.get(0).map(DeliveryId::from_bytes))
+    }
+
+    /// Where in the archive a file with this length and these bytes is, if there is one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn archived(self, size: u64, hash: &ContentHash) -> Result<Option<String>, LedgerError> {
+        let sql =
+            "SELECT archive FROM deliveries WHERE size = ?1 AND hash = ?2 ORDER BY arrival DESC LIMIT 1";
+        self.one(sql, (integer(size), hash.0), |row| row.get(0))
+    }
+
+    /// True when a file of this length came before: only then can its bytes be known.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn knows_size(self, size: u64) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM deliveries WHERE size = ?1 LIMIT 1";
+        self.one(sql, [integer(size)], |_| Ok(())).map(|found| found.is_some())
+    }
+
+    /// How many deliveries stand where; states without any are left out.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn counts_by_state(self) -> Result<Vec<(State, u64)>, LedgerError> {
+        let sql = "SELECT state, count(*) FROM deliveries GROUP BY state";
+        let found: Vec<(String, Unsigned)> = self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let count =
+            |state: State| found.iter().find(|(code, _)| code == state.code()).map(|(_, count)| count.0);
+        Ok(STATES.into_iter().filter_map(|state| count(state).map(|count| (state, count))).collect())
+    }
+
+    /// The mapping that had this fingerprint.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn plan(self, fingerprint: &str) -> Result<Option<KeptPlan>, LedgerError> {
+        let sql = "SELECT name, toml FROM plans WHERE fingerprint = ?1";
+        self.one(sql, [fingerprint], |row| Ok(KeptPlan { name: row.get(0)?, toml: row.get(1)? }))
+    }
+
+    fn one<T>(
+        self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, LedgerError> {
+        self.prepare(sql)?
+            .query_row(params, read)
+            .optional()
+            .map_err(|cause| LedgerError::from_sqlite(self.path, &cause))
+    }
+
+    fn all<T>(
+        self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let mut statement = self.prepare(sql)?;
+        let rows = statement.query_map(params, read).and_then(Iterator::collect);
+        rows.map_err(|cause| LedgerError::from_sqlite(self.path, &cause))
+    }
+
+    fn prepare(self, sql: &str) -> Result<CachedStatement<'a>, LedgerError> {
+        self.connection.prepare_cached(sql).map_err(|cause| LedgerError::from_sqlite(self.path, &cause))
+    }
+}
+
+/// Reads a row (sequence, delivery, at, event).
+pub(super) fn read_event(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let number = |index| row.get(index).map(|Unsigned(value)| value);
+    let place = Place {
+        sequence: number(0)?,
+        delivery: row.get(1).map(DeliveryId::from_bytes)?,
+        at_millis: number(2)?,
+    };
+    let json = row.get_ref(3)?.as_str()?;
+    let event = serde_json::from_str(json).map_err(|cause| row::unreadable(3, cause))?;
+    Ok(Entry { place, event })
+}
+
+/// The lowest and the highest name that begin with these digits.
+fn prefix_range(wanted: &str) -> Option<([u8; 16], [u8; 16])> {
+    let digits: Option<Vec<u8>> = wanted
+        .chars()
+        .filter(|c| *c != '-')
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = digits.filter(|digits| (MIN_PREFIX_DIGITS..=32).contains(&digits.len()))?;
+    let filled = |filler: u8| {
+        let mut bytes = [0; 16];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let digit = |at: usize| digits.get(at).copied().unwrap_or(filler);
+            *byte = digit(2 * at) << 4 | digit(2 * at + 1);
+        }
+        bytes
+    };
+    Some((filled(0), filled(0xf)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{
+        Ledger,
+        event::tests::taken,
+        store::tests::{id, ledger, loaded, started},
+    };
+
+    fn take(ledger: &mut Ledger, number: u8, file: &[u8], at_millis: u64) {
+        let mut taken = taken(file);
+        taken.size = number.into();
+        taken.hash = ContentHash([number; 32]);
+        taken.archive = format!("archive-{number}");
+        ledger.append(at_millis, &[(id(number), Event::Taken(taken))]).unwrap();
+    }
+
+    fn load(ledger: &mut Ledger, number: u8) {
+        ledger.append(50, &[(id(number), started(1)), (id(number), loaded(u64::from(number % 2)))]).unwrap();
+    }
+
+    fn ids(states: Vec<DeliveryState>) -> Vec<DeliveryId> {
+        states.into_iter().map(|state| state.id).collect()
+    }
+
+    #[test]
+    fn a_delivery_is_found_by_the_beginning_of_its_name() {
+        let (_folder, mut ledger) = ledger();
+        for number in 1..=12 {
+            take(&mut ledger, number, b"a", 1);
+        }
+        let view = ledger.view();
+        let whole = id(3).to_string();
+        for wanted in [whole.clone(), whole.to_uppercase(), whole.replace('-', ""), whole[..13].to_owned()] {
+            assert_eq!(view.delivery(&wanted).unwrap().id, id(3), "{wanted}");
+        }
+        let error = view.delivery(&whole[..8]).unwrap_err();
+        let LedgerError::Ambiguous { candidates, more: true, .. } = &error else { panic!("{error}") };
+        assert_eq!(*candidates, (3..=12).rev().map(id).collect::<Vec<_>>());
+        assert!(error.to_string().ends_with(", ..."), "{error}");
+    }
+
+    #[test]
+    fn names_that_fit_nothing_or_cannot_be_names_are_told_apart() {
+        let (_folder, ledger) = ledger();
+        for wanted in ["abc", "", "orders.csv", "----", &"0".repeat(33)] {
+            assert!(matches!(ledger.view().delivery(wanted), Err(LedgerError::NotAnId { .. })), "{wanted}");
+        }
+        for wanted in ["ffff", &id(1).to_string()] {
+            assert!(matches!(ledger.view().delivery(wanted), Err(LedgerError::Unknown { .. })), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_the_latest_arrival_first_and_can_be_narrowed() {
+        let (_folder, mut ledger) = ledger();
+        // The second arrives under a clock that was set back.
+        take(&mut ledger, 1, b"Orders_1.CSV", 100);
+        take(&mut ledger, 2, b"customers.csv", 90);
+        take(&mut ledger, 3, b"orders_\xff.csv", 110);
+        load(&mut ledger, 1);
+        let list = |filter: Filter| ids(ledger.view().list(&filter).unwrap());
+        assert_eq!(list(Filter::default()), [id(3), id(2), id(1)]);
+        assert_eq!(
+            list(Filter { name_contains: Some("orders".into()), ..Filter::default() }),
+            [id(3), id(1)]
+        );
+        assert_eq!(list(Filter { name_contains: Some("%".into()), ..Filter::default() }), []);
+        assert_eq!(list(Filter { states: vec![State::Taken], ..Filter::default() }), [id(3), id(2)]);
+        let states = vec![State::LoadedWithRejects, State::Taken];
+        assert_eq!(list(Filter { states, limit: Some(2), offset: 1, ..Filter::default() }), [id(2), id(1)]);
+        assert_eq!(
+            list(Filter { since_millis: Some(100), until_millis: Some(110), ..Filter::default() }),
+            [id(1)]
+        );
+        assert_eq!(list(Filter { mapping: Some("none".into()), ..Filter::default() }), []);
+        assert_eq!(ids(ledger.view().unfinished().unwrap()), [id(2), id(3)]);
+        let counts = ledger.view().counts_by_state().unwrap();
+        assert_eq!(counts, [(State::Taken, 2), (State::LoadedWithRejects, 1)]);
+    }
+
+    #[test]
+    fn the_latest_load_is_the_one_that_ended_last_not_the_one_that_came_last() {
+        let (_folder, mut ledger) = ledger();
+        for number in 1..=3 {
+            take(&mut ledger, number, b"a", 1);
+        }
+        assert_eq!(ledger.view().latest_loaded("orders").unwrap(), None);
+        load(&mut ledger, 2);
+        load(&mut ledger, 1);
+        let latest = ledger.view().latest_loaded("orders").unwrap().unwrap();
+        assert_eq!((latest.delivery, latest.hash), (id(1), ContentHash([1; 32])));
+        assert_eq!(latest.plan.as_deref(), Some("f00d"));
+        assert_eq!(ledger.view().latest_loaded("customers").unwrap(), None);
+    }
+
+    #[test]
+    fn content_counts_as_loaded_only_with_its_mapping_and_plan_and_only_when_it_was() {
+        let (_folder, mut ledger) = ledger();
+        take(&mut ledger, 1, b"a", 1);
+        take(&mut ledger, 2, b"b", 1);
+        load(&mut ledger, 1);
+        let with = |mapping, number, plan| {
+            ledger.view().loaded_with(mapping, &ContentHash([number; 32]), plan).unwrap()
+        };
+        assert_eq!(with("orders", 1, "f00d"), Some(id(1)));
+        assert_eq!(with("orders", 1, "beef"), None);
+        assert_eq!(with("customers", 1, "f00d"), None);
+        assert_eq!(with("orders", 2, "f00d"), None);
+        let archived = |size, number| ledger.view().archived(size, &ContentHash([number; 32])).unwrap();
+        assert_eq!(archived(2, 2).as_deref(), Some("archive-2"));
+        assert_eq!(archived(3, 2), None);
+        assert!(ledger.view().knows_size(2).unwrap() && !ledger.view().knows_size(3).unwrap());
+    }
+
+    #[test]
+    fn a_reader_works_beside_a_writer_and_sees_what_was_appended() {
+        let (folder, mut ledger) = ledger();
+        take(&mut ledger, 1, b"a", 1);
+        let reader = LedgerReader::open(&folder.path().join("ledger.db")).unwrap();
+        assert_eq!(ids(reader.view().unfinished().unwrap()), [id(1)]);
+        take(&mut ledger, 2, b"b", 1);
+        assert_eq!(ids(reader.view().unfinished().unwrap()), [id(1), id(2)]);
+        assert!(reader.connection.execute("DELETE FROM events", []).is_err());
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_told_as_damage() {
+        let (folder, mut ledger) = ledger();
+        take(&mut ledger, 1, b"a", 1);
+        let path = folder.path().join("ledger.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute("UPDATE events SET event = '{\"event\":\"sold\"}'", [])
+            .unwrap();
+        let error = ledger.view().story(id(1)).unwrap_err();
+        assert!(matches!(error, LedgerError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains("sold"), "{error}");
+        assert!(matches!(ledger.rebuild(), Err(LedgerError::Corrupt { .. })));
+        assert!(ledger.view().by_id(id(1)).unwrap().is_some());
+    }
+
+    #[test]
+    fn duplicate_questions_are_answered_from_an_index() {
+        let (_folder, ledger) = ledger();
+        let loaded = "state IN ('loaded', 'loaded_with_rejects') ORDER BY settled DESC LIMIT 1";
+        for (condition, index) in [
+            (format!("mapping = 'a' AND {loaded}"), "deliveries_loaded "),
+            (
+                format!("hash = x'00' AND mapping = 'a' AND plan = 'p' AND {loaded}"),
+                "deliveries_loaded_content ",
+            ),
+            ("size = 1 AND hash = x'00'".to_owned(), "deliveries_by_content "),
+            ("state IN ('held', 'failed')".to_owned(), "deliveries_by_state "),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM deliveries WHERE {condition}");
+            let plan: String = ledger.view().one(&sql, [], |row| row.get(3)).unwrap().unwrap();
+            assert!(plan.contains(index), "{condition}: {plan}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! From a mapping's text to its plan: reading, checking the structure, and deciding what it all means.
+//!
+//! Every step goes on as far as it can, so that one run finds all there is to find; a plan comes out only when nothing
+//! was found.
+
+use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
+
+use super::{
+    check::{self, Checked},
+    columns::{self, Around, Compiled},
+    document::{Document, Step},
+    expect,
+    findings::Findings,
+    fingerprint::fingerprint,
+    limits,
+    pattern::NamePattern,
+    plan::Plan,
+    problem::{Problem, Problems},
+    schema,
+    settings::Connection,
+    target,
+    written::{ColumnWritten, Texts, Written},
+};
+use crate::{
+    formats::{FORMATS, Format, OptionProblem},
+    model::value::ValueType,
+};
+
+/// More columns than this no table of SQLite holds.
+const MAX_COLUMNS: usize = 2_000;
+
+/// A mapping that cannot run.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// What is wrong with it.
+    pub problems: Problems,
+    /// The file names it would take, as far as they can be read.
+    pub matches: Vec<NamePattern>,
+}
+
+/// Compiles the mapping `name` from its text; `file` names it in problems, `connections` are those of the site.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn compile(
+    name: &str,
+    file: &str,
+    source: &str,
+    connections: &IndexMap<String, Connection>,
+) -> Result<Plan, Broken> {
+    let (document, mut problems) =
+        Document::parse(file, source).map_err(|problems| Broken { problems, matches: Vec::new() })?;
+    let checked = check::check(schema::mapping(), &document);
+    problems.extend(checked.problems.iter().cloned());
+    let written = match serde_json::from_value::<Written>(checked.value.clone()) {
+        Ok(written) => written,
+        Err(error) => {
+            problems.push(Problem::whole(file, &format!("this cannot be read: {error}"), None));
+            return Err(Broken { problems: Problems::new(problems), matches: Vec::new() });
+        }
+    };
+    let mut compiler = Compiler { checked: &checked, findings: Findings::new(&document) };
+    let matches = compiler.matches(&written);
+    let format = compiler.format(&written);
+    let columns = compiler.columns(&written, format.as_deref());
+    let control_columns = compiler.controls(format.as_deref(), &columns);
+    let rejects = limits::limits(&written.rejects, &mut compiler.findings);
+    if let Some(target) = &written.target {
+        target::check(target, connections, &mut compiler.findings);
+    }
+    problems.extend(compiler.findings.into_problems());
+
+    let columns: Vec<Compiled> = columns.into_values().flatten().collect();
+    let table = written.target.as_ref().and_then(|target| target::spec(target, &columns));
+    let (true, Some(format), Some(table), Some(target)) =
+        (problems.is_empty(), format, table, written.target)
+    else {
+        if problems.is_empty() {
+            problems.push(Problem::whole(file, "this mapping cannot be run", None));
+        }
+        return Err(Broken { problems: Problems::new(problems), matches });
+    };
+    Ok(Plan {
+        name: name.to_owned(),
+        fingerprint: fingerprint(schema::mapping(), &checked.value),
+        source: source.into(),
+        matches,
+        shared: written.shared,
+        on_duplicate: written.on_duplicate,
+        empty_file: written.empty_file,
+        format,
+        columns: columns.into_iter().map(|column| column.column).collect(),
+        control_columns,
+        connection: target.connection,
+        table,
+        duplicate_keys: target.duplicate_keys,
+        rejects,
+    })
+}
+
+struct Compiler<'a, 'd> {
+    checked: &'a Checked,
+    findings: Findings<'d>,
+}
+
+/// Columns by name; none where one could not be compiled.
+type Columns<'a> = IndexMap<&'a str, Option<Compiled>>;
+
+impl Compiler<'_, '_> {
+    fn matches(&mut self, written: &Written) -> Vec<NamePattern> {
+        let Some(texts) = &written.matches else { return Vec::new() };
+        let mut patterns = Vec::new();
+        for (index, text) in texts.as_slice().iter().enumerate() {
+            let path: &[Step<'_>] = match texts {
+                Texts::One(_) => &["match".into()],
+                Texts::Many(_) => &["match".into(), index.into()],
+            };
+            match NamePattern::parse(text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => self.findings.part(path, error.part, &error.message, None),
+            }
+        }
+        patterns
+    }
+
+    fn format(&mut self, written: &Written) -> Option<Arc<dyn Format>> {
+        let options = written.format.clone().filter(|_| self.checked.is_sound(&["format"]))?;
+        let name = options.get("type")?.as_str()?;
+        let entry = FORMATS.iter().find(|entry| entry.name == name)?;
+        let problems = match (entry.build)(options) {
+            Ok(format) => return Some(format),
+            Err(problems) => problems,
+        };
+        for OptionProblem { path, message, help } in problems {
+            let path: Vec<Step<'_>> = std::iter::once("format").chain(path).map(Step::Key).collect();
+            self.findings.value(&path, &message, help.as_deref());
+        }
+        None
+    }
+
+    fn columns<'w>(&mut self, written: &'w Written, format: Option<&dyn Format>) -> Columns<'w> {
+        let mut compiled = Columns::new();
+        let Some(columns) = &written.columns else { return compiled };
+        if columns.is_empty() && self.checked.is_present(&["columns"]) {
+            let help = "write a line for each: `order_no = { from = \"Order No\" }`";
+            self.findings.key(&["columns".into()], "there are no columns", Some(help));
+        }
+        if columns.len() > MAX_COLUMNS {
+            let message = format!("there are more than {MAX_COLUMNS} columns");
+            self.findings.key(&["columns".into()], &message, None);
+        }
+        let key = written.target.as_ref().and_then(|target| target.key.as_ref());
+        let has_names = format.map(Format::has_names);
+        for (name, column) in columns {
+            let around = Around {
+                is_sound: self.checked.is_sound(&["columns", name]),
+                is_key: key.is_some_and(|key| key.as_slice().contains(name)),
+                has_names,
+            };
+            compiled.insert(name, columns::compile(name, column, around, &mut self.findings));
+        }
+        self.twins(columns);
+        if let Some(key) = key.filter(|_| !columns.is_empty()) {
+            let names: Vec<&str> = columns.keys().map(String::as_str).collect();
+            target::check_key(key, &names, self.checked, &mut self.findings);
+        }
+        compiled
+    }
+
+    /// Columns whose names differ in case only: to a database they are one.
+    fn twins(&mut self, columns: &IndexMap<String, ColumnWritten>) {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        for name in columns.keys() {
+            if let Some(earlier) = seen.insert(name.to_lowercase(), name) {
+                let message = format!("to a database, `{name}` and `{earlier}` are the same column");
+                self.findings.key(
+                    &["columns".into(), name.as_str().into()],
+                    &message,
+                    Some("rename one of the two"),
+                );
+            }
+        }
+    }
+
+    /// The columns that the format's controls sum up: they must exist and be exact numbers.
+    fn controls(&mut self, format: Option<&dyn Format>, columns: &Columns<'_>) -> Vec<usize> {
+        let mut indices = Vec::new();
+        for (index, control) in format.map(Format::controls).unwrap_or_default().iter().enumerate() {
+            let path = ["format".into(), "controls".into(), index.into(), "column".into()];
+            let name = control.column.as_str();
+            match columns.get_full(name) {
+                Some((position, _, Some(column))) => match column.column.value_type {
+                    ValueType::Integer | ValueType::Decimal { .. } => indices.push(position),
+                    other => {
+                        let message =
+                            format!("`{name}` is of type {other}: only integers and decimals are summed");
+                        self.findings.value(&path, &message, None);
+                    }
+                },
+                None if self.checked.is_present(&["columns"]) => {
+                    let known: Vec<&str> = columns.keys().copied().collect();
+                    let message = format!("there is no column `{name}` under `[columns]`");
+                    self.findings.value(&path, &message, expect::key_suggestion_for(name, &known).as_deref());
+                }
+                _ => {}
+            }
+        }
+        indices
+    }
+}

@@ -1,0 +1,250 @@
+//! A mapping compiled: everything resolved that can be before a file is seen. Reading a mapping only validates; a
+//! plan is what runs.
+
+use std::{collections::HashMap, sync::Arc};
+
+use regex::Regex;
+
+use crate::{
+    formats::{Format, Wanted},
+    mapping::pattern::NamePattern,
+    model::{
+        reject::MASK,
+        value::{
+            ValueType,
+            boolean::BooleanWords,
+            kind::Kind,
+            number::NumberFormat,
+            temporal::{DateParser, TimeParser, TimestampParser},
+        },
+    },
+    targets::TableSpec,
+};
+
+/// A mapping, ready to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The mapping's name: its file name without `.toml`.
+    pub name: String,
+    /// BLAKE3 over what the mapping means (comments, order of keys and defaults written out do not matter), in hex.
+    pub fingerprint: String,
+    /// The mapping's text as it stood, kept so that recovery runs the plan that was in force.
+    pub source: Arc<str>,
+    /// File names it takes.
+    pub matches: Vec<NamePattern>,
+    /// True when another mapping may take the same file too.
+    pub shared: bool,
+    /// What to do with bytes that were loaded before.
+    pub on_duplicate: OnDuplicate,
+    /// What to do with a file of zero bytes.
+    pub empty_file: EmptyFile,
+    /// The format with its options.
+    pub format: Arc<dyn Format>,
+    /// The columns in their order.
+    pub columns: Vec<Column>,
+    /// For each of the format's controls, the index of its column.
+    pub control_columns: Vec<usize>,
+    /// The connection of the target; none for the site's own SQLite database.
+    pub connection: Option<String>,
+    /// The table.
+    pub table: TableSpec,
+    /// What happens to a key that stands twice in one file.
+    pub duplicate_keys: DuplicateKeys,
+    /// How many rejects are too many.
+    pub rejects: RejectLimits,
+}
+
+impl Plan {
+    /// The values of several columns as the one value of a violation about the first of them. Reports mask a value by the
+    /// column of its violation; what is sensitive in the other columns is masked here.
+    #[must_use]
+    pub fn joined<'a>(&self, columns: &[usize], value: impl Fn(usize) -> Option<&'a str>) -> String {
+        let part = |(at, column): (usize, &usize)| {
+            let masked = at > 0 && self.columns.get(*column).is_some_and(|column| column.sensitive);
+            if masked { Some(MASK) } else { value(*column) }
+        };
+        columns.iter().enumerate().filter_map(part).collect::<Vec<_>>().join(" / ")
+    }
+}
+
+/// What to do with bytes that were loaded before.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDuplicate {
+    /// Nothing: the delivery ends as `duplicate`.
+    #[default]
+    Skip,
+    /// Load them again.
+    Load,
+}
+
+/// What to do with a file of zero bytes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyFile {
+    /// Refuse it: an empty file is most often one that was never written.
+    #[default]
+    Refuse,
+    /// Load it as a file without records.
+    Load,
+}
+
+/// What happens to a key that stands twice in one file.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DuplicateKeys {
+    /// The later record is rejected.
+    #[default]
+    Reject,
+    /// The later record wins; the earlier one counts as superseded.
+    Last,
+}
+
+/// How many rejects are too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RejectLimits {
+    /// More than this refuses the file whole.
+    pub limit: Option<Share>,
+    /// More than this waits for a person.
+    pub hold: Option<Share>,
+    /// A percentage counts only from this many rejects on.
+    pub at_least: u64,
+}
+
+/// A number of records, or a share of those read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Share {
+    /// So many records.
+    Records(u64),
+    /// Hundred-thousandths of the records read: 5 % is 5,000. Exact, so that a limit of 1 % of 1,000 is 10.
+    Millipercent(u64),
+}
+
+/// One column of the plan.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name in the target and in reports.
+    pub name: String,
+    /// Where its text comes from.
+    pub wanted: Wanted,
+    /// Its type.
+    pub value_type: ValueType,
+    /// How its text is read.
+    pub parser: ValueParser,
+    /// No value is a violation. True for key columns.
+    pub required: bool,
+    /// The text that stands for no value.
+    pub default: Option<Box<str>>,
+    /// Texts that mean no value, compared after trimming.
+    pub nulls: Vec<Box<str>>,
+    /// True when the empty field is the empty text rather than no value.
+    pub empty_is_text: bool,
+    /// Take white space (NBSP too) off both ends.
+    pub trim: bool,
+    /// Fold the case.
+    pub case: Option<Case>,
+    /// Replace whole values.
+    pub map: Option<HashMap<Box<str>, Box<str>>>,
+    /// Rules on the text, run in this order after the type.
+    pub rules: Vec<TextRule>,
+    /// Bounds on the value.
+    pub bounds: Bounds,
+    /// Each value may stand in one record of the file only.
+    pub unique: bool,
+    /// Mask the value wherever it is shown.
+    pub sensitive: bool,
+}
+
+/// Folding of a column's case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Case {
+    /// ABC
+    Upper,
+    /// abc
+    Lower,
+}
+
+/// How a column's text is read as a value.
+#[derive(Clone, Debug)]
+pub enum ValueParser {
+    /// As it is.
+    Text,
+    /// A whole number.
+    Integer(NumberFormat),
+    /// An exact number; precision and scale stand in the column's type.
+    Decimal(NumberFormat),
+    /// A float.
+    Float(NumberFormat),
+    /// Listed words.
+    Boolean(BooleanWords),
+    /// A day.
+    Date(DateParser),
+    /// A time of day.
+    Time(TimeParser),
+    /// An instant.
+    Timestamp(TimestampParser),
+    /// A UUID.
+    Uuid,
+    /// A JSON text.
+    Json,
+}
+
+/// A rule on a value's text.
+#[derive(Clone, Debug)]
+pub enum TextRule {
+    /// At least so many characters.
+    MinLength(usize),
+    /// At most so many characters.
+    MaxLength(usize),
+    /// Matches whole; the pattern as written stands beside it, for messages.
+    Pattern(Regex, Box<str>),
+    /// Is one of these.
+    OneOf(Vec<Box<str>>),
+    /// Is a value of this kind.
+    Is(Kind),
+}
+
+/// Smallest and largest value, both allowed, in the unit of the column's Arrow type.
+#[derive(Clone, Debug, Default)]
+pub enum Bounds {
+    /// None.
+    #[default]
+    None,
+    /// For integers, dates (days), times and timestamps (microseconds).
+    Integer {
+        /// Smallest.
+        min: Option<Bound<i64>>,
+        /// Largest.
+        max: Option<Bound<i64>>,
+    },
+    /// For decimals, in units of the last digit.
+    Decimal {
+        /// Smallest.
+        min: Option<Bound<i128>>,
+        /// Largest.
+        max: Option<Bound<i128>>,
+    },
+    /// For floats.
+    Float {
+        /// Smallest.
+        min: Option<Bound<f64>>,
+        /// Largest.
+        max: Option<Bound<f64>>,
+    },
+}
+
+/// One bound, with its text as written for messages.
+#[derive(Clone, Debug)]
+pub struct Bound<T> {
+    /// The value.
+    pub value: T,
+    /// As the mapping writes it.
+    pub written: Box<str>,
+}

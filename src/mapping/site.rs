@@ -1,0 +1,263 @@
+//! A site's configuration as it lies on the disk: `wharf.toml` and `mappings/inbound/*.toml`. Nothing but reading
+//! happens here.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    MappingError,
+    catalog::{Catalog, Entry},
+    check,
+    compile::{Broken, compile},
+    document::Document,
+    findings::Findings,
+    problem::{Problem, Problems},
+    schema,
+    settings::{Settings, SiteWritten},
+};
+use crate::model::{FileName, printable};
+
+/// The settings' file.
+const SETTINGS: &str = "wharf.toml";
+/// The folder of inbound mappings.
+const INBOUND: &str = "mappings/inbound";
+/// The ending of a mapping's file name.
+const ENDING: &str = ".toml";
+/// A configuration file that is larger was not written by a person.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A site's configuration.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What `wharf.toml` says.
+    pub settings: Settings,
+    /// Its mappings, those that cannot run included.
+    pub catalog: Catalog,
+}
+
+impl Site {
+    /// Reads the site at `dir`. Without a `wharf.toml` the defaults count, without mappings there are none. What is
+    /// wrong with a mapping is kept with it, as the others can run.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or all that is wrong with `wharf.toml`.
+    pub fn open(dir: &Path) -> Result<Self, Problems> {
+        if !dir.is_dir() {
+            return Err(whole(dir, "there is no such folder", Some("name the site's folder with --site")));
+        }
+        let settings = settings(dir)?;
+        let mut entries = Vec::new();
+        for path in mapping_files(dir)? {
+            entries.push(entry(&path, &settings));
+        }
+        Ok(Self { dir: dir.to_owned(), settings, catalog: Catalog::new(entries) })
+    }
+
+    /// The mapping that a person names: one of the site, or the path of a file (with a separator or the ending
+    /// `.toml`).
+    ///
+    /// # Errors
+    /// There is none of that name, or what is wrong with it.
+    pub fn mapping(&self, name_or_path: &str) -> Result<Arc<super::plan::Plan>, MappingError> {
+        if !name_or_path.contains(std::path::is_separator) && !name_or_path.ends_with(ENDING) {
+            return self.catalog.get(name_or_path);
+        }
+        entry(Path::new(name_or_path), &self.settings).plan.map_err(|broken| broken.problems.into())
+    }
+}
+
+fn settings(dir: &Path) -> Result<Settings, Problems> {
+    let path = dir.join(SETTINGS);
+    let file = shown(&path);
+    let text = match read(&path) {
+        Ok(text) => text,
+        Err(Unreadable::Missing) => String::new(),
+        Err(error) => return Err(whole(&path, &error.to_string(), None)),
+    };
+    let (document, mut problems) = Document::parse(&file, &text)?;
+    let checked = check::check(schema::site(), &document);
+    problems.extend(checked.problems);
+    let written = serde_json::from_value::<SiteWritten>(checked.value)
+        .map_err(|error| whole(&path, &format!("this cannot be read: {error}"), None))?;
+    let mut findings = Findings::new(&document);
+    let settings = Settings::new(dir, written, &mut findings);
+    problems.extend(findings.into_problems());
+    if problems.is_empty() { Ok(settings) } else { Err(Problems::new(problems)) }
+}
+
+/// The files of the inbound mappings, by name. Hidden files are those of editors.
+fn mapping_files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
+    let folder = dir.join(INBOUND);
+    let listing = match folder.read_dir() {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(whole(&folder, &format!("this folder cannot be read: {error}"), None)),
+    };
+    let mut files = Vec::new();
+    for item in listing {
+        let item =
+            item.map_err(|error| whole(&folder, &format!("this folder cannot be read: {error}"), None))?;
+        let name = item.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(ENDING) && !name.starts_with('.') {
+            files.push(item.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn entry(path: &Path, settings: &Settings) -> Entry {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let broken = |problems: Problems| Broken { problems, matches: Vec::new() };
+    // Reports and archives are filed under the mapping's name.
+    let plan = if FileName::new(name.as_bytes()).safe() == name {
+        read(path)
+            .map_err(|error| broken(whole(path, &error.to_string(), None)))
+            .and_then(|text| compile(&name, &shown(path), &text, &settings.connections))
+    } else {
+        let message = "a mapping's name must be good as a file name everywhere";
+        Err(broken(whole(path, message, Some("rename the file: letters, digits, `_` and `-` are safe"))))
+    };
+    // The name of a mapping that can run is plain already; one that cannot is only shown.
+    Entry { name: printable::text(&name), plan: plan.map(Arc::new) }
+}
+
+/// Why a configuration file cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("there is no such file")]
+    Missing,
+    #[error("this file cannot be read: {0}")]
+    Fault(io::Error),
+    #[error("this is not a file")]
+    NotFile,
+    #[error("this file is larger than 1 MiB")]
+    TooLarge,
+    #[error("line {0} is not UTF-8: save the file as UTF-8")]
+    NotText(usize),
+}
+
+fn read(path: &Path) -> Result<String, Unreadable> {
+    let fault = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Unreadable::Missing,
+        _ => Unreadable::Fault(error),
+    };
+    // Opening a pipe would wait for its writer.
+    if !path.metadata().map_err(fault)?.is_file() {
+        return Err(Unreadable::NotFile);
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(fault)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Unreadable::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        Unreadable::NotText(valid.iter().filter(|byte| **byte == b'\n').count() + 1)
+    })
+}
+
+/// A path as problems name it.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
+fn whole(path: &Path, message: &str, help: Option<&str>) -> Problems {
+    Problems::new(vec![Problem::whole(&shown(path), message, help)])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::mapping::catalog::Choice;
+
+    const MAPPING: &str = "match = 'orders*'\n[format]\ntype = 'csv'\n[target]\nconnection = 'w'\ntable = 't'\n\
+                           key = 'id'\n[columns]\nid = {}\n";
+
+    fn site(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn an_empty_folder_is_a_site_with_defaults() {
+        let dir = site(&[]);
+        let site = Site::open(dir.path()).unwrap();
+        assert_eq!(site.settings.store, dir.path().join("var"));
+        assert_eq!(site.settings.max_memory_bytes, 256_000_000);
+        assert_eq!(site.settings.report_max, 100_000);
+        let warehouse = site.settings.connection(None).unwrap();
+        assert_eq!(warehouse.path, dir.path().join("var/warehouse.db"));
+        assert_eq!(warehouse.loads_table, "_wharf_loads");
+        assert_eq!(site.catalog.iter().count(), 0);
+        assert!(Site::open(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn settings_and_mappings_are_read_from_their_files() {
+        let settings = b"[store]\npath = 'state'\nthreads = 2\n[connections.w]\nurl = 'sqlite:db/w.db'\n";
+        let dir = site(&[
+            ("wharf.toml", settings),
+            ("mappings/inbound/orders.toml", MAPPING.as_bytes()),
+            ("mappings/inbound/.orders.toml.swp.toml", b"x"),
+            ("mappings/inbound/README.md", b"x"),
+        ]);
+        let site = Site::open(dir.path()).unwrap();
+        assert_eq!(site.settings.connection(Some("w")).unwrap().path, dir.path().join("db/w.db"));
+        assert_eq!(site.settings.threads.unwrap().get(), 2);
+        assert!(site.catalog.problems().is_empty());
+        assert!(matches!(site.catalog.choose("orders.csv"), Choice::One(plan) if plan.name == "orders"));
+        assert_eq!(site.mapping("orders").unwrap().name, "orders");
+        let path = dir.path().join("mappings/inbound/orders.toml");
+        assert_eq!(site.mapping(path.to_str().unwrap()).unwrap().name, "orders");
+        assert!(matches!(site.mapping("order"), Err(MappingError::Unknown { .. })));
+        assert!(matches!(site.mapping("./order"), Err(MappingError::Problems(_))));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_problem_that_names_it() {
+        let large = vec![b'#'; (1 << 20) + 1];
+        let dir = site(&[
+            ("mappings/inbound/latin.toml", b"# a\n# \xe4\n"),
+            ("mappings/inbound/large.toml", &large),
+            ("mappings/inbound/-x.toml", MAPPING.as_bytes()),
+            ("mappings/inbound/folder.toml/x", b""),
+        ]);
+        let site = Site::open(dir.path()).unwrap();
+        let problems = site.catalog.problems();
+        let all: Vec<String> = problems.iter().map(|p| format!("{} {}", p.file, p.message)).collect();
+        for (name, message) in [
+            ("-x.toml", "must be good as a file name"),
+            ("folder.toml", "is not a file"),
+            ("large.toml", "larger than 1 MiB"),
+            ("latin.toml", "line 2 is not UTF-8"),
+        ] {
+            assert!(all.iter().any(|text| text.contains(name) && text.contains(message)), "{name}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn all_problems_of_the_settings_are_reported_at_once() {
+        let settings = "[store]\nmax_memroy = '1GB'\npath = ''\nreport_max = 0\nmax_memory = '1MB'\n\
+                        [connections.a]\nurl = 'postgres://x'\n[connections.'b c']\nurl = 'sqlite:'\nloads_table = 'a.b'\n\
+                        [connections.c]\n";
+        let dir = site(&[("wharf.toml", settings.as_bytes())]);
+        let problems = Site::open(dir.path()).unwrap_err();
+        let lines: Vec<usize> = problems.iter().map(|p| p.place.as_ref().unwrap().line).collect();
+        assert_eq!(lines, [2, 3, 4, 5, 7, 8, 9, 10, 11], "{problems}");
+    }
+}

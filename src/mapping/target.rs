@@ -1,0 +1,77 @@
+//! `[target]`: the table, its key, and the connection it is reached by.
+
+use indexmap::IndexMap;
+
+use super::{
+    check::Checked,
+    columns::Compiled,
+    document::Step,
+    expect,
+    findings::Findings,
+    names::{self, Named},
+    settings::{Connection, LOADS_TABLE},
+    written::{TargetWritten, Texts},
+};
+use crate::targets::TableSpec;
+
+/// Checks what can be checked without the columns: connection and table.
+pub fn check(
+    written: &TargetWritten,
+    connections: &IndexMap<String, Connection>,
+    findings: &mut Findings<'_>,
+) {
+    let mut loads_table = LOADS_TABLE;
+    if let Some(name) = &written.connection {
+        match connections.get(name) {
+            Some(connection) => loads_table = &connection.loads_table,
+            None => {
+                let known: Vec<&str> = connections.keys().map(String::as_str).collect();
+                let help = if known.is_empty() {
+                    format!("add `[connections.{name}]` to wharf.toml, or leave `connection` out")
+                } else {
+                    expect::suggestion(name, &known)
+                };
+                let message = format!("there is no connection `{name}` in wharf.toml");
+                findings.value(&["target".into(), "connection".into()], &message, Some(&help));
+            }
+        }
+    }
+    let Some(table) = &written.table else { return };
+    let path = ["target".into(), "table".into()];
+    if let Err((message, help)) = names::check(Named::Table, table) {
+        findings.value(&path, &message, help);
+    } else if table.eq_ignore_ascii_case(loads_table) {
+        findings.value(&path, "this is the table in which the connection remembers its loads", None);
+    }
+}
+
+/// The columns that the key names: each must exist, and once is enough. `columns` are the names of all columns; when
+/// some may be missing because of other mistakes, unknown names are let pass.
+pub fn check_key(key: &Texts, columns: &[&str], checked: &Checked, findings: &mut Findings<'_>) {
+    let names = key.as_slice();
+    for (index, name) in names.iter().enumerate() {
+        let path: &[Step<'_>] = match key {
+            Texts::One(_) => &["target".into(), "key".into()],
+            Texts::Many(_) => &["target".into(), "key".into(), index.into()],
+        };
+        if names.iter().take(index).any(|earlier| earlier == name) {
+            findings.value(path, &format!("`{name}` stands in the key already"), None);
+        } else if !columns.contains(&name.as_str()) && checked.is_present(&["columns"]) {
+            let message = format!("there is no column `{name}` under `[columns]`");
+            findings.value(path, &message, expect::key_suggestion_for(name, columns).as_deref());
+        }
+    }
+}
+
+/// The table that the target is asked for.
+pub fn spec(written: &TargetWritten, columns: &[Compiled]) -> Option<TableSpec> {
+    let names = written.key.as_ref()?.as_slice();
+    let position = |name: &String| columns.iter().position(|column| column.column.name == *name);
+    Some(TableSpec {
+        table: written.table.clone()?,
+        columns: columns.iter().map(|column| column.target.clone()).collect(),
+        key: names.iter().map(position).collect::<Option<_>>()?,
+        mode: written.mode,
+        create: written.create,
+    })
+}

@@ -1,0 +1,369 @@
+//! A mapping as it is written: the types that read it, whose doc comments are the reference.
+//!
+//! Reading only says what stands there. Keys that a mapping must have are required by the schema, not by these types,
+//! so that what is sound in a mapping can be checked although other parts of it are not. What it all means is decided
+//! in [`mod@super::compile`].
+
+use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Case, DuplicateKeys, EmptyFile, OnDuplicate};
+use crate::{
+    formats::FORMATS,
+    model::value::{TYPE_NAMES, kind::Kind, number::Negative, temporal::Ambiguous},
+    targets::{Mode, OnNull, WriteWhen},
+};
+
+/// How one kind of file becomes rows of a table.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Wharf mapping")]
+pub struct Written {
+    /// Patterns of the names of the files that this mapping takes, such as `orders_{date:%Y%m%d}.csv` or `*.csv`;
+    /// upper and lower case are the same.
+    #[serde(rename = "match")]
+    #[schemars(required)]
+    pub matches: Option<Texts>,
+    /// What to do with a file whose bytes this mapping has loaded before.
+    #[serde(default)]
+    pub on_duplicate: OnDuplicate,
+    /// What to do with a file of zero bytes.
+    #[serde(default)]
+    pub empty_file: EmptyFile,
+    /// Another mapping may take the same file too; both must say so.
+    #[serde(default)]
+    pub shared: bool,
+    /// How the bytes of the file become records.
+    #[schemars(required, schema_with = "format_schema")]
+    pub format: Option<serde_json::Value>,
+    /// Where the rows go.
+    #[schemars(required)]
+    pub target: Option<TargetWritten>,
+    /// How many rejected records are too many.
+    #[serde(default)]
+    pub rejects: RejectsWritten,
+    /// The columns of the target, one line each, in the order in which reports show them.
+    #[schemars(required)]
+    pub columns: Option<IndexMap<String, ColumnWritten>>,
+}
+
+/// One alternative a format: its options, and in front of them the word that chooses it.
+fn format_schema(generator: &mut SchemaGenerator) -> Schema {
+    let formats = FORMATS.iter().map(|entry| {
+        let schema = (entry.schema)(generator);
+        let mut options = inlined(generator, schema);
+        let own = options.remove("properties");
+        let mut properties = serde_json::Map::new();
+        properties.insert(
+            FORMAT_TAG.to_owned(),
+            serde_json::json!({ "const": entry.name, "description": "The format." }),
+        );
+        properties.extend(
+            own.as_ref()
+                .and_then(|own| own.as_object())
+                .into_iter()
+                .flatten()
+                .map(|(k, v)| (k.clone(), v.clone())),
+        );
+        let mut required = vec![serde_json::Value::from(FORMAT_TAG)];
+        required
+            .extend(options.get("required").and_then(|own| own.as_array()).into_iter().flatten().cloned());
+        options.insert("properties".to_owned(), properties.into());
+        options.insert("required".to_owned(), required.into());
+        options
+    });
+    let formats: Vec<Schema> = formats.collect();
+    json_schema!({ "oneOf": formats })
+}
+
+/// The key whose word chooses the format.
+const FORMAT_TAG: &str = "type";
+
+/// The definition that `schema` refers to, taken out of the definitions, as nothing else refers to it.
+fn inlined(generator: &mut SchemaGenerator, schema: Schema) -> Schema {
+    let reference = schema.get("$ref").and_then(|path| path.as_str());
+    let name = reference.and_then(|path| path.rsplit('/').next());
+    let definition = name.and_then(|name| generator.definitions_mut().shift_remove(name));
+    definition.and_then(|definition| Schema::try_from(definition).ok()).unwrap_or(schema)
+}
+
+/// `[target]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct TargetWritten {
+    /// A connection of `wharf.toml`. Left out: the site's own SQLite database, `warehouse.db` in its store.
+    pub connection: Option<String>,
+    /// The table.
+    #[schemars(required)]
+    pub table: Option<String>,
+    /// The columns whose values tell rows apart, one name or a list. They are always required.
+    #[schemars(required)]
+    pub key: Option<Texts>,
+    /// How rows meet those of the table.
+    #[serde(default = "upsert")]
+    pub mode: Mode,
+    /// Create the table from the columns if it is missing. An existing table is never altered.
+    #[serde(default = "yes")]
+    pub create: bool,
+    /// What happens to a key that stands in two records of one file.
+    #[serde(default)]
+    pub duplicate_keys: DuplicateKeys,
+}
+
+fn upsert() -> Mode {
+    Mode::Upsert
+}
+
+/// `[rejects]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct RejectsWritten {
+    /// More rejects than this refuse the file whole, and nothing of it is loaded: a number of records, or a share of
+    /// those read such as `"5%"`. Left out: no limit.
+    pub limit: Option<ShareWritten>,
+    /// More rejects than this wait for a person before anything is loaded; written like `limit`.
+    pub hold: Option<ShareWritten>,
+    /// A percentage counts only from this many rejects on. Left out: 1.
+    #[schemars(range(min = 1))]
+    pub at_least: Option<u64>,
+}
+
+/// A number of records, or a percentage of those read.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum ShareWritten {
+    /// Records.
+    Records(u64),
+    /// A percentage, such as "0.5%".
+    Percent(String),
+}
+
+/// A line of `[columns]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Column", example = serde_json::json!({ "from": "Order No" }))]
+pub struct ColumnWritten {
+    /// The column of the file: its name; a list of names, of which the first that the file has is taken; or, when
+    /// the file has no header, its number from 1. Left out: the name of the target's column. Names are compared
+    /// trimmed and without case.
+    pub from: Option<FromWritten>,
+    /// The type of the values.
+    #[serde(rename = "type", default)]
+    pub value_type: TypeName,
+    /// A record without a value is rejected, and a file without the column is refused.
+    #[serde(default)]
+    pub required: bool,
+    /// Stands in for a missing value, written as the file would write it.
+    pub default: Option<Literal>,
+    /// Texts that mean "no value", one or a list. The empty field means it too, unless `empty = "text"`.
+    pub null: Option<Texts>,
+    /// What the empty field means.
+    #[serde(default)]
+    pub empty: Empty,
+    /// Take white space off both ends of the field first, no-break spaces too.
+    #[serde(default = "yes")]
+    pub trim: bool,
+    /// The least number of characters.
+    pub min_length: Option<usize>,
+    /// The largest number of characters.
+    pub max_length: Option<usize>,
+    /// A regular expression that the whole value must match.
+    pub pattern: Option<String>,
+    /// The only values allowed.
+    #[schemars(length(min = 1))]
+    pub one_of: Option<Vec<String>>,
+    /// Whole values to replace by others, before type and rules: `{ N = "new", P = "paid" }`.
+    pub map: Option<IndexMap<String, String>>,
+    /// Fold the case of the value, before `map`.
+    pub case: Option<Case>,
+    /// What the value must be; check digits are verified.
+    pub is: Option<Kind>,
+    /// How dates, times and timestamps are written, in the directives below; one format, or a list of which the first
+    /// that fits counts. Left out: ISO 8601.
+    pub format: Option<Texts>,
+    /// The last two-digit year that belongs to the 2000s: with 50, 50 is 2050 and 51 is 1951. Left out: 68.
+    #[schemars(range(max = 99))]
+    pub pivot: Option<u8>,
+    /// The smallest value allowed: a number, or a date or time in ISO 8601 in quotes.
+    pub min: Option<BoundWritten>,
+    /// The largest value allowed, written like `min`.
+    pub max: Option<BoundWritten>,
+    /// The character between whole digits and fraction. Left out: the point, or the comma if `group_mark` is the point.
+    pub decimal_mark: Option<char>,
+    /// The character between groups of digits; a space stands for no-break and thin spaces too. Left out: there is none.
+    pub group_mark: Option<char>,
+    /// How negative numbers are written.
+    #[serde(default)]
+    pub negative: Negative,
+    /// Texts around a number that are taken off, such as currency signs; one or a list.
+    pub strip: Option<Texts>,
+    /// The words for true, one or a list. Both lists left out: true, yes, y, t, 1 and on, in any case.
+    #[serde(rename = "true")]
+    pub true_words: Option<Texts>,
+    /// The words for false, one or a list. Both lists left out: false, no, n, f, 0 and off, in any case.
+    #[serde(rename = "false")]
+    pub false_words: Option<Texts>,
+    /// The time zone of timestamps that state no offset: an IANA name such as `Europe/London`, or an offset such as
+    /// `+01:00`. A local time that does not exist is a violation. Left out: UTC.
+    pub timezone: Option<String>,
+    /// What a local time means that exists twice, when clocks are turned back.
+    #[serde(default)]
+    pub ambiguous: Ambiguous,
+    /// Each value may stand in one record of the file only.
+    #[serde(default)]
+    pub unique: bool,
+    /// A difference in this column alone makes a row changed.
+    #[serde(default = "yes")]
+    pub compare: bool,
+    /// When the column is written.
+    #[serde(default)]
+    pub write: WriteWhen,
+    /// What a missing value does to a stored one.
+    #[serde(default)]
+    pub on_null: OnNull,
+    /// Mask the value in logs, terminal output and `errors.csv`.
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Where a column's text comes from.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum FromWritten {
+    /// A column's name.
+    Name(String),
+    /// Names, of which the first that the file has is taken.
+    Names(#[schemars(length(min = 1))] Vec<String>),
+    /// A column's number, from 1.
+    Number(#[schemars(range(min = 1))] usize),
+}
+
+/// One text, or a list of texts.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Texts {
+    /// One.
+    One(String),
+    /// Several.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+}
+
+impl Texts {
+    /// The texts in their order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+/// A text, number or truth value, as the file would write it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Literal {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Number(f64),
+    /// True or false.
+    Boolean(bool),
+}
+
+impl Literal {
+    /// The text that the file would hold.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Number(number) => number.to_string(),
+            Self::Boolean(value) => value.to_string(),
+        }
+    }
+}
+
+/// A bound: a number, or a text.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum BoundWritten {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Number(f64),
+}
+
+impl BoundWritten {
+    /// The bound as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Integer(number) => number.to_string(),
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// What the empty field means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Empty {
+    /// No value.
+    #[default]
+    Null,
+    /// The empty text.
+    Text,
+}
+
+/// The name of a type; what it means is [`crate::model::value::ValueType`]'s to say.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TypeName(pub String);
+
+impl Default for TypeName {
+    fn default() -> Self {
+        Self("text".to_owned())
+    }
+}
+
+impl JsonSchema for TypeName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Type".into()
+    }
+
+    /// The names as words, and a pattern for those that take digits in parentheses; whether the digits make sense is
+    /// said later, in words.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (with_digits, words): (Vec<&str>, Vec<&str>) =
+            TYPE_NAMES.iter().partition(|name| name.contains('('));
+        let patterns = with_digits.iter().map(|name| {
+            let word = name.split('(').next().unwrap_or_default();
+            json_schema!({ "type": "string", "title": name, "pattern": format!("^{word}") })
+        });
+        let words = json_schema!({ "type": "string", "enum": words });
+        let alternatives: Vec<Schema> = std::iter::once(words).chain(patterns).collect();
+        json_schema!({ "anyOf": alternatives })
+    }
+}

@@ -1,0 +1,200 @@
+//! Targets: where rows go.
+//!
+//! A load is `begin -> write(batch)* -> seal -> commit`, or `abort` (also by dropping it). Everything between `begin`
+//! and `commit` happens or does not happen as one: the row of the delivery in the loads table is written first in the
+//! same transaction, so that a second attempt waits for the first one's fate and then sees it, and is completed with
+//! the tally last.
+//!
+//! What the database says about a row is a [`RowRefusal`] and becomes a reject; what it says about itself is a
+//! [`TargetError`] and never does.
+
+pub mod sqlite;
+
+use arrow_schema::SchemaRef;
+use thiserror::Error;
+
+use crate::model::{Batch, ContentHash, DeliveryId, Origin, Rule, Tally, value::ValueType};
+
+/// How rows meet those of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// New keys are inserted, known keys updated where a value differs.
+    Upsert,
+    /// New keys are inserted, known keys are rejected.
+    Insert,
+}
+
+/// When a column is written.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteWhen {
+    /// Whenever the row is written.
+    #[default]
+    Always,
+    /// Only when the row is new: afterwards the business owns the value.
+    Insert,
+}
+
+/// What a missing value does to a stored one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNull {
+    /// It replaces the stored value by NULL.
+    #[default]
+    Write,
+    /// The stored value stays.
+    Keep,
+}
+
+/// One column as a target sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetColumn {
+    /// Its name in the table.
+    pub name: String,
+    /// Its type.
+    pub value_type: ValueType,
+    /// True when the mapping lets no NULL through.
+    pub required: bool,
+    /// The longest text the mapping lets through, in characters.
+    pub max_length: Option<usize>,
+    /// False when a difference in it alone does not make a row changed.
+    pub compare: bool,
+    /// When it is written.
+    pub write: WriteWhen,
+    /// What a missing value does.
+    pub on_null: OnNull,
+}
+
+/// A table as a mapping wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Its name.
+    pub table: String,
+    /// The columns that the mapping can write, in the mapping's order.
+    pub columns: Vec<TargetColumn>,
+    /// Indices into `columns` of the key.
+    pub key: Vec<usize>,
+    /// How rows meet those of the table.
+    pub mode: Mode,
+    /// Create the table when it is missing.
+    pub create: bool,
+}
+
+/// Which delivery a load belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadId<'a> {
+    /// The site's own identity, as several sites may load into one database.
+    pub site: &'a str,
+    /// The delivery.
+    pub delivery: DeliveryId,
+}
+
+/// Opens connections to one database.
+pub trait Target: Send + Sync {
+    /// Compares the table with what the mapping wants; reads only.
+    ///
+    /// # Errors
+    /// A fault. That the table does not fit is no error but the answer.
+    fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError>;
+
+    /// True when the target has the rows of this delivery: its load was committed, and not undone since by a restored
+    /// backup.
+    ///
+    /// # Errors
+    /// A fault.
+    fn remembers(&self, load: LoadId<'_>) -> Result<bool, TargetError>;
+
+    /// Begins the load of a delivery, creates the table if the mapping says so, and finds out whether the delivery was
+    /// loaded before. `schema` are the columns the file holds, a subset of the spec's columns in the same order.
+    ///
+    /// # Errors
+    /// A fault, or [`TargetError::Misfit`] when the table no longer fits.
+    fn begin(&self, load: LoadId<'_>, spec: &TableSpec, schema: SchemaRef) -> Result<Begun, TargetError>;
+}
+
+/// Whether a table fits its mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It does.
+    Fits,
+    /// It does not exist, and the mapping would create it.
+    WouldCreate,
+    /// It does not; each line names one difference and what to do.
+    Misfit(Vec<String>),
+}
+
+/// How a load begins.
+pub enum Begun {
+    /// Rows can be written.
+    Open(Box<dyn Load>),
+    /// The delivery is in the target already, with this tally.
+    Already(Committed),
+}
+
+/// What the loads table remembers of a committed load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The tally it was completed with.
+    pub tally: Tally,
+    /// Hash over the rejects that the target caused; all zero when it caused none.
+    pub rejects: ContentHash,
+}
+
+/// An open load. Dropping it without [`Load::commit`] undoes it.
+pub trait Load: Send {
+    /// Writes the rows of a batch in their order. A row the database refuses is reported and left out, the others are
+    /// written; its refusal is the row's own fault only.
+    ///
+    /// # Errors
+    /// A fault; the load is then lost and must be begun again.
+    fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError>;
+
+    /// The counts so far: inserted, updated, unchanged and superseded are filled, nothing else.
+    fn counts(&self) -> Tally;
+
+    /// Completes the delivery's row in the loads table, last of all. `tally` balances.
+    ///
+    /// # Errors
+    /// A fault.
+    fn seal(&mut self, tally: &Tally, rejects: ContentHash) -> Result<(), TargetError>;
+
+    /// Makes it all durable.
+    ///
+    /// # Errors
+    /// A fault; whether it happened is then found out by beginning again.
+    fn commit(self: Box<Self>) -> Result<(), TargetError>;
+}
+
+/// A row that the database would not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowRefusal {
+    /// Where the row came from.
+    pub origin: Origin,
+    /// [`Rule::Key`] when its key exists in mode insert, else [`Rule::Target`].
+    pub rule: Rule,
+    /// The column concerned, when the database names one: an index into the spec's columns.
+    pub column: Option<u16>,
+    /// What the database said, made from its code and the constraint's name, never from the row's values.
+    pub message: String,
+    /// What a trigger of the table said in its own words; it may quote the row's values.
+    pub said: Option<String>,
+}
+
+/// What the database says about itself.
+#[derive(Debug, Error)]
+pub enum TargetError {
+    /// The table does not fit the mapping; each line names one difference and what to do.
+    #[error("the table does not fit the mapping: {}", .0.join("; "))]
+    Misfit(Vec<String>),
+    /// Locked, busy or out of room: the same may go well later.
+    #[error("{0}")]
+    Passing(String),
+    /// It will not go well by itself.
+    #[error("{0}")]
+    Lasting(String),
+}

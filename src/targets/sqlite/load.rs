@@ -1,0 +1,150 @@
+//! One load: a transaction from BEGIN IMMEDIATE to COMMIT on a connection of its own. Closing the connection undoes
+//! what was not committed.
+
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use rusqlite::Connection;
+
+use super::{
+    errors::{Faults, Refusal},
+    idle::{FileId, Idle},
+    loads::Loads,
+    lookup::Lookup,
+    plan::Plan,
+    shape::Shape,
+    sql,
+    write::Writer,
+};
+use crate::{
+    model::{Batch, ContentHash, Tally},
+    targets::{Load, LoadId, RowRefusal, TableSpec, TargetError},
+};
+
+/// A log of more bytes is copied into the database when a load ends. Each copy costs two fsyncs, more than a small load
+/// does; SQLite by itself lets a log grow to as much.
+const LARGE_LOG_BYTES: u64 = 4 << 20;
+
+/// An open load.
+pub(super) struct SqliteLoad {
+    connection: Connection,
+    file: FileId,
+    idle: Idle,
+    faults: Faults,
+    loads_table: String,
+    site: String,
+    delivery: String,
+    plan: Plan,
+    counts: Tally,
+    sealed: bool,
+}
+
+impl SqliteLoad {
+    /// A load on a connection whose transaction is open and has the delivery's row in the loads table. `shape` is that
+    /// of a table that fits `spec`.
+    pub(super) fn new(
+        (connection, file): (Connection, FileId),
+        idle: Idle,
+        faults: Faults,
+        loads_table: String,
+        load: LoadId<'_>,
+        (spec, shape): (&TableSpec, &Shape),
+        schema: SchemaRef,
+    ) -> Result<Self, TargetError> {
+        let any = format!("SELECT EXISTS (SELECT 1 FROM {})", sql::quoted(&shape.name));
+        let any: bool =
+            connection.query_row(&any, [], |row| row.get(0)).map_err(|error| faults.fault(&error))?;
+        Ok(Self {
+            plan: Plan::new(spec, shape, schema, !any)?,
+            connection,
+            file,
+            idle,
+            faults,
+            loads_table,
+            site: load.site.to_owned(),
+            delivery: load.delivery.to_string(),
+            counts: Tally::default(),
+            sealed: false,
+        })
+    }
+
+    /// Size of the write-ahead log; 0 where there is none.
+    fn log_bytes(&self) -> u64 {
+        let mut log = self.faults.path().as_os_str().to_owned();
+        log.push("-wal");
+        std::fs::metadata(log).map_or(0, |log| log.len())
+    }
+
+    fn loads(&self) -> Loads<'_> {
+        Loads { connection: &self.connection, table: &self.loads_table, faults: &self.faults }
+    }
+
+    /// What follows on a lost transaction would be written outside any.
+    fn still_open(&self) -> Result<(), TargetError> {
+        if self.connection.is_autocommit() { Err(self.faults.lost()) } else { Ok(()) }
+    }
+}
+
+impl Load for SqliteLoad {
+    fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError> {
+        self.still_open()?;
+        let cells = self.plan.cells(batch)?;
+        let rows = u32::try_from(batch.rows.num_rows()).map_err(|_| contract("a batch is too large"))?;
+        let lookup =
+            Lookup { cells: &cells, rows, key: &self.plan.statements.key, compared: &self.plan.compared };
+        let decisions =
+            lookup.decide(&self.connection, &self.plan.finder).map_err(|error| self.faults.fault(&error))?;
+        let plan = &self.plan;
+        let writer = Writer::new(&self.connection, &plan.statements, &plan.refusals, &self.faults, &cells)?;
+        let written = writer.write(&decisions)?;
+        self.counts.inserted += written.inserted;
+        self.counts.updated += written.updated;
+        self.counts.unchanged += written.unchanged;
+        let refused = written.refused.into_iter().filter_map(|(row, refusal)| {
+            let origin = *batch.origins.get(row)?;
+            let Refusal { rule, column, message, said } = refusal;
+            Some(RowRefusal { origin, rule, column, message, said })
+        });
+        Ok(refused.collect())
+    }
+
+    fn counts(&self) -> Tally {
+        self.counts
+    }
+
+    fn seal(&mut self, tally: &Tally, rejects: ContentHash) -> Result<(), TargetError> {
+        self.still_open()?;
+        if !tally.balances() {
+            return Err(contract("the tally does not balance"));
+        }
+        self.loads().complete((&self.site, &self.delivery), tally, rejects)?;
+        self.sealed = true;
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), TargetError> {
+        self.still_open()?;
+        if !self.sealed {
+            return Err(contract("the load was not sealed"));
+        }
+        // Rows committed into a file that no longer bears the name would be gone.
+        if FileId::at(self.faults.path()) != Some(self.file) {
+            return Err(self.faults.replaced());
+        }
+        self.connection.execute_batch("COMMIT").map_err(|error| self.faults.commit(&error))?;
+        // The log holds this load and smaller ones before it. Copying a large one into the database now keeps it from
+        // slowing readers down; whoever is in the way does it later, so there is nothing to wait for and no error.
+        if self.log_bytes() > LARGE_LOG_BYTES && self.connection.busy_timeout(Duration::ZERO).is_ok() {
+            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        self.idle.keep(self.connection, self.file);
+        Ok(())
+    }
+}
+
+/// The error for a caller that does not keep to what [`Load`] says.
+pub(super) fn contract(what: &str) -> TargetError {
+    TargetError::Lasting(format!(
+        "nothing was loaded, as {what}; this is a mistake in Wharf: please report it"
+    ))
+}

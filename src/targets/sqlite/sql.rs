@@ -1,0 +1,105 @@
+//! The statements a load runs. Identifiers are always quoted, values always bound.
+
+/// `name` as an SQL identifier.
+pub(super) fn quoted(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 2);
+    text.push('"');
+    for c in name.chars() {
+        if c == '"' {
+            text.push('"');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
+}
+
+/// `names` as identifiers with commas between.
+pub(super) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// What a statement says about rows that break a constraint.
+///
+/// Saying something overrides an ON CONFLICT clause of the table's definition, which could replace or drop rows without
+/// a word. It also overrides the clauses of statements inside triggers, so with triggers nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnConflict {
+    /// Nothing.
+    Unsaid,
+    /// The statement leaves nothing behind.
+    Abort,
+    /// The rows before the one at fault stay, and `changes()` says how many. SQLite then keeps no copy of every page
+    /// that the statement touches, which for keys in no order takes longer than the rows themselves.
+    Fail,
+}
+
+impl OnConflict {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Unsaid => "",
+            Self::Abort => " OR ABORT",
+            Self::Fail => " OR FAIL",
+        }
+    }
+}
+
+/// An INSERT of `rows` rows at once.
+pub(super) fn insert(table: &str, columns: &[&str], rows: usize, on_conflict: OnConflict) -> String {
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    format!(
+        "INSERT{} INTO {} ({}) VALUES {}",
+        on_conflict.words(),
+        quoted(table),
+        quoted_list(columns.iter().copied()),
+        vec![row; rows].join(", ")
+    )
+}
+
+/// An UPDATE of one row by its key: first the parameters of `set`, whose flag says that NULL keeps what is stored,
+/// then those of the key.
+pub(super) fn update(table: &str, set: &[(&str, bool)], key: &[&str], on_conflict: OnConflict) -> String {
+    let assignments: Vec<String> = set
+        .iter()
+        .map(|(name, keep)| {
+            let name = quoted(name);
+            if *keep { format!("{name} = coalesce(?, {name})") } else { format!("{name} = ?") }
+        })
+        .collect();
+    format!(
+        "UPDATE{} {} SET {} WHERE {}",
+        on_conflict.words(),
+        quoted(table),
+        assignments.join(", "),
+        equal(key)
+    )
+}
+
+/// A SELECT of the row with a key.
+pub(super) fn point(table: &str, columns: &[&str], key: &[&str]) -> String {
+    format!("SELECT {} FROM {} WHERE {}", quoted_list(columns.iter().copied()), quoted(table), equal(key))
+}
+
+/// A SELECT that goes through the table in the order of its key, from a given key on.
+///
+/// The index is named because a planner misled by old statistics might sort the whole table for every seek. `None`
+/// stands for the rowid.
+pub(super) fn walk(table: &str, columns: &[&str], key: &[&str], index: Option<&str>) -> String {
+    let from = match key {
+        [name] => format!("{} >= ?", quoted(name)),
+        names => {
+            format!("({}) >= ({})", quoted_list(names.iter().copied()), vec!["?"; names.len()].join(", "))
+        }
+    };
+    format!(
+        "SELECT {} FROM {} {} WHERE {from} ORDER BY {}",
+        quoted_list(columns.iter().copied()),
+        quoted(table),
+        index.map_or_else(|| "NOT INDEXED".to_owned(), |name| format!("INDEXED BY {}", quoted(name))),
+        quoted_list(key.iter().copied())
+    )
+}
+
+fn equal(key: &[&str]) -> String {
+    key.iter().map(|name| format!("{} = ?", quoted(name))).collect::<Vec<_>>().join(" AND ")
+}

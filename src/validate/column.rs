@@ -1,0 +1,431 @@
+//! One column of one chunk: its texts become an Arrow array, and what is wrong with them becomes violations.
+//!
+//! The order is trim, `null`, `default`, `case`, `map`, type, rules. Nothing is allocated for a field that passes.
+
+use arrow_array::{
+    ArrayRef,
+    builder::{
+        BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder,
+        Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    },
+};
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    formats::{Records, Span},
+    mapping::plan::{Bound, Bounds, Case, Column, TextRule, ValueParser},
+    model::{
+        Rule, Violation,
+        reject::reported,
+        value::{self, ValueError, ValueType},
+    },
+};
+
+/// What a chunk's column pass works on.
+pub struct Fields<'a> {
+    /// The chunk's records.
+    pub records: &'a Records,
+    /// The text that spans point into.
+    pub text: &'a str,
+    /// For each record, true when it has no columns at all.
+    pub broken: &'a [bool],
+    /// The file's column, from 0.
+    pub place: usize,
+}
+
+/// Violations of one column: (record of the chunk, violation), in record order.
+pub type Findings = Vec<(u32, Violation)>;
+
+/// Runs `column`, the plan's number `index`, over the chunk. The array has one entry a record; a record that has no
+/// columns or breaks a rule of this one has a NULL in it.
+pub fn run(column: &Column, index: u16, fields: &Fields<'_>, findings: &mut Findings) -> ArrayRef {
+    let count = fields.records.len();
+    // A regex of one's own is matched without asking other threads for its working memory.
+    let rules = column.rules.clone();
+    let pass = Pass { column, rules: &rules, index, fields, findings };
+    match &column.parser {
+        ValueParser::Text => {
+            let mut sink = TextSink(text_builder(fields, count));
+            pass.drive(&mut sink);
+            Arc::new(sink.0.finish())
+        }
+        ValueParser::Uuid => {
+            let mut sink = UuidSink(text_builder(fields, count), String::with_capacity(36));
+            pass.drive(&mut sink);
+            Arc::new(sink.0.finish())
+        }
+        ValueParser::Json => {
+            let mut sink = JsonSink(text_builder(fields, count));
+            pass.drive(&mut sink);
+            Arc::new(sink.0.finish())
+        }
+        ValueParser::Integer(format) => {
+            let mut builder = Int64Builder::with_capacity(count);
+            let bounds = integer_bounds(&column.bounds);
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| bounded(format.integer(text), bounds),
+            });
+            Arc::new(builder.finish())
+        }
+        ValueParser::Decimal(format) => {
+            let (precision, scale) = match column.value_type {
+                ValueType::Decimal { precision, scale } => (precision, scale),
+                _ => (38, 0),
+            };
+            let mut builder =
+                Decimal128Builder::with_capacity(count).with_data_type(column.value_type.arrow());
+            let bounds = match &column.bounds {
+                Bounds::Decimal { min, max } => (min.as_ref(), max.as_ref()),
+                _ => (None, None),
+            };
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| bounded(format.decimal(text, precision, scale), bounds),
+            });
+            Arc::new(builder.finish())
+        }
+        ValueParser::Float(format) => {
+            let mut builder = Float64Builder::with_capacity(count);
+            let bounds = match &column.bounds {
+                Bounds::Float { min, max } => (min.as_ref(), max.as_ref()),
+                _ => (None, None),
+            };
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| bounded(format.float(text), bounds),
+            });
+            Arc::new(builder.finish())
+        }
+        ValueParser::Boolean(words) => {
+            let mut builder = BooleanBuilder::with_capacity(count);
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| words.parse(text).map_err(not_typed),
+            });
+            Arc::new(builder.finish())
+        }
+        ValueParser::Date(parser) => {
+            let mut builder = Date32Builder::with_capacity(count);
+            let bounds = integer_bounds(&column.bounds);
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| {
+                    let days = bounded(parser.parse(text).map(i64::from), bounds)?;
+                    i32::try_from(days).map_err(|_| (Rule::Type, "is not a date".into()))
+                },
+            });
+            Arc::new(builder.finish())
+        }
+        ValueParser::Time(parser) => {
+            let mut builder = Time64MicrosecondBuilder::with_capacity(count);
+            let bounds = integer_bounds(&column.bounds);
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| bounded(parser.parse(text), bounds),
+            });
+            Arc::new(builder.finish())
+        }
+        ValueParser::Timestamp(parser) => {
+            let mut builder =
+                TimestampMicrosecondBuilder::with_capacity(count).with_data_type(column.value_type.arrow());
+            let bounds = integer_bounds(&column.bounds);
+            pass.drive(&mut Primitive {
+                append: |value| builder.append_option(value),
+                parse: |text: &str| bounded(parser.parse(text), bounds),
+            });
+            Arc::new(builder.finish())
+        }
+    }
+}
+
+/// What is wrong with a value: the rule and the message.
+type Wrong = (Rule, Cow<'static, str>);
+
+/// Turns texts into the values of one column and collects them.
+trait Sink {
+    /// A value that is not collected yet.
+    type Value;
+    /// Reads a text as a value.
+    fn parse(&mut self, text: &str) -> Result<Self::Value, Wrong>;
+    /// Collects a value with its text, or "no value".
+    fn append(&mut self, value: Option<(Self::Value, &str)>);
+}
+
+/// A column of numbers, dates or the like.
+struct Primitive<A, P> {
+    append: A,
+    parse: P,
+}
+
+impl<V, A: FnMut(Option<V>), P: Fn(&str) -> Result<V, Wrong>> Sink for Primitive<A, P> {
+    type Value = V;
+
+    fn parse(&mut self, text: &str) -> Result<V, Wrong> {
+        (self.parse)(text)
+    }
+
+    fn append(&mut self, value: Option<(V, &str)>) {
+        (self.append)(value.map(|(value, _)| value));
+    }
+}
+
+struct TextSink(StringBuilder);
+
+impl Sink for TextSink {
+    type Value = ();
+
+    fn parse(&mut self, _text: &str) -> Result<(), Wrong> {
+        Ok(())
+    }
+
+    fn append(&mut self, value: Option<((), &str)>) {
+        match value {
+            Some(((), text)) => self.0.append_value(text),
+            None => self.0.append_null(),
+        }
+    }
+}
+
+struct JsonSink(StringBuilder);
+
+impl Sink for JsonSink {
+    type Value = ();
+
+    fn parse(&mut self, text: &str) -> Result<(), Wrong> {
+        value::json::check_json(text).map_err(not_typed)
+    }
+
+    fn append(&mut self, value: Option<((), &str)>) {
+        match value {
+            Some(((), text)) => self.0.append_value(text),
+            None => self.0.append_null(),
+        }
+    }
+}
+
+/// The builder, and the canonical form of the UUID read last.
+struct UuidSink(StringBuilder, String);
+
+impl Sink for UuidSink {
+    type Value = ();
+
+    fn parse(&mut self, text: &str) -> Result<(), Wrong> {
+        self.1.clear();
+        value::uuid::parse_uuid(text, &mut self.1).map_err(not_typed)
+    }
+
+    fn append(&mut self, value: Option<((), &str)>) {
+        match value {
+            Some(_) => self.0.append_value(&self.1),
+            None => self.0.append_null(),
+        }
+    }
+}
+
+fn text_builder(fields: &Fields<'_>, count: usize) -> StringBuilder {
+    // The column's share of the chunk, if all columns are alike; one that needs more grows once or twice.
+    StringBuilder::with_capacity(count, fields.text.len() / fields.records.width.max(1) * 2)
+}
+
+fn not_typed(error: ValueError) -> Wrong {
+    (Rule::Type, error.0)
+}
+
+type BoundsOf<'a, T> = (Option<&'a Bound<T>>, Option<&'a Bound<T>>);
+
+fn integer_bounds(bounds: &Bounds) -> BoundsOf<'_, i64> {
+    match bounds {
+        Bounds::Integer { min, max } => (min.as_ref(), max.as_ref()),
+        _ => (None, None),
+    }
+}
+
+fn bounded<T: PartialOrd + Copy>(
+    value: Result<T, ValueError>,
+    (min, max): BoundsOf<'_, T>,
+) -> Result<T, Wrong> {
+    let value = value.map_err(not_typed)?;
+    if let Some(min) = min
+        && value < min.value
+    {
+        return Err((Rule::Min, format!("is less than {}", min.written).into()));
+    }
+    if let Some(max) = max
+        && value > max.value
+    {
+        return Err((Rule::Max, format!("is greater than {}", max.written).into()));
+    }
+    Ok(value)
+}
+
+struct Pass<'a> {
+    column: &'a Column,
+    rules: &'a [TextRule],
+    index: u16,
+    fields: &'a Fields<'a>,
+    findings: &'a mut Findings,
+}
+
+impl<'a> Pass<'a> {
+    fn drive<S: Sink>(mut self, sink: &mut S) {
+        let records = self.fields.records;
+        // A column that stands beyond the record has no spans; the format never gives such a layout.
+        let spans = records.spans.iter().skip(self.fields.place).step_by(records.width.max(1));
+        let mut folded = String::new();
+        let mut undecodable = records.undecodable.iter().peekable();
+        for (record, (span, broken)) in spans.zip(self.fields.broken).enumerate() {
+            let record = record as u32;
+            while undecodable.next_if(|(other, ..)| *other < record).is_some() {}
+            let field = self.field(*span);
+            if *broken {
+                sink.append(None);
+            } else if let Some(what) = self.undecodable(record, undecodable.clone()) {
+                self.find(record, field, Rule::Encoding, what.into());
+                sink.append(None);
+            } else {
+                self.take(record, field, &mut folded, sink);
+            }
+        }
+    }
+
+    #[inline]
+    fn take<S: Sink>(&mut self, record: u32, field: &str, folded: &mut String, sink: &mut S) {
+        let column = self.column;
+        let Some(text) = prepare(column, field, folded) else {
+            if column.required {
+                self.find(record, field, Rule::Required, "is required, but empty".into());
+            }
+            sink.append(None);
+            return;
+        };
+        let mut value = match sink.parse(text) {
+            Ok(value) => Some(value),
+            Err((rule, message)) => {
+                self.find(record, field, rule, message);
+                // A value that is out of bounds is one, so the other rules are about it too.
+                if rule == Rule::Type {
+                    sink.append(None);
+                    return;
+                }
+                None
+            }
+        };
+        for rule in self.rules {
+            if let Err((rule, message)) = check(rule, text) {
+                self.find(record, field, rule, message);
+                value = None;
+            }
+        }
+        sink.append(value.map(|value| (value, text)));
+    }
+
+    #[inline]
+    fn field(&self, span: Span) -> &'a str {
+        let text =
+            if span.start & Span::SCRATCH == 0 { self.fields.text } else { &self.fields.records.scratch };
+        text.get(span.range()).unwrap_or_default()
+    }
+
+    fn undecodable<'u>(
+        &self,
+        record: u32,
+        from: impl Iterator<Item = &'u (u32, u32, &'static str)>,
+    ) -> Option<&'static str> {
+        from.take_while(|(other, ..)| *other == record)
+            .find(|(_, column, _)| *column as usize == self.fields.place)
+            .map(|(.., what)| *what)
+    }
+
+    #[cold]
+    fn find(&mut self, record: u32, field: &str, rule: Rule, message: Cow<'static, str>) {
+        let value = reported(field);
+        let violation = Violation {
+            column: Some(self.index),
+            rule,
+            value: value.into(),
+            message: message.into_owned().into(),
+        };
+        self.findings.push((record, violation));
+    }
+}
+
+/// The text that is typed and checked, or none when there is no value. `folded` serves when it has to be made anew.
+#[inline]
+fn prepare<'a>(column: &'a Column, field: &'a str, folded: &'a mut String) -> Option<&'a str> {
+    let mut text = if column.trim { trim(field) } else { field };
+    let is_null = text.is_empty() && !column.empty_is_text || column.nulls.iter().any(|null| **null == *text);
+    if is_null {
+        text = column.default.as_deref()?;
+    }
+    if let Some(case) = column.case {
+        folded.clear();
+        match case {
+            Case::Upper => folded.extend(text.chars().flat_map(char::to_uppercase)),
+            Case::Lower => folded.extend(text.chars().flat_map(char::to_lowercase)),
+        }
+        text = folded;
+    }
+    match &column.map {
+        Some(map) => Some(map.get(text).map_or(text, |mapped| mapped)),
+        None => Some(text),
+    }
+}
+
+/// Takes white space of every kind off both ends.
+#[inline]
+fn trim(text: &str) -> &str {
+    let plain = |byte: Option<&u8>| byte.is_none_or(|byte| (0x21..0x7f).contains(byte));
+    let bytes = text.as_bytes();
+    if plain(bytes.first()) && plain(bytes.last()) { text } else { text.trim_matches(is_space) }
+}
+
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
+#[inline]
+fn check(rule: &TextRule, text: &str) -> Result<(), Wrong> {
+    match rule {
+        TextRule::MinLength(least) => {
+            if text.len() >= *least && text.chars().count() >= *least {
+                return Ok(());
+            }
+            Err((Rule::MinLength, format!("is shorter than {least} character{}", plural(*least)).into()))
+        }
+        TextRule::MaxLength(most) => {
+            // No text has more characters than bytes.
+            if text.len() <= *most || text.chars().count() <= *most {
+                return Ok(());
+            }
+            Err((Rule::MaxLength, format!("is longer than {most} character{}", plural(*most)).into()))
+        }
+        TextRule::Pattern(pattern, written) => {
+            if pattern.is_match(text) {
+                return Ok(());
+            }
+            Err((Rule::Pattern, format!("does not match the pattern {written}").into()))
+        }
+        TextRule::OneOf(values) => {
+            if values.iter().any(|value| **value == *text) {
+                return Ok(());
+            }
+            Err((Rule::OneOf, format!("is not one of {}", list(values)).into()))
+        }
+        TextRule::Is(kind) => kind.check(text).map_err(|error| (Rule::Is, error.0)),
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// The allowed values for a message; the first twenty of a longer list.
+fn list(values: &[Box<str>]) -> String {
+    const SHOWN: usize = 20;
+    let mut text = values.iter().take(SHOWN).map(|value| &**value).collect::<Vec<_>>().join(", ");
+    if values.len() > SHOWN {
+        text.push_str(&format!(" and {} more", values.len() - SHOWN));
+    }
+    text
+}

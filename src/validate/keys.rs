@@ -1,0 +1,358 @@
+//! Which keys a file has claimed so far, in bounded memory.
+//!
+//! Keys are known by keyed 128-bit hashes. The newest stand in a table; when it is full, it is sorted and written to a
+//! run on disk. A Bloom filter over the runs answers for nearly every new key that no run has it, so the disk is asked
+//! only about keys that do stand twice, and a few more.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+/// A keyed hash of a key's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyHash(pub [u64; 2]);
+
+/// The table grows shard by shard, so that growing never needs twice its memory.
+const SHARDS: usize = 64;
+
+/// What one entry of the table takes: 24 bytes, and its part of the slots that are free.
+const BYTES_PER_ENTRY: usize = 48;
+
+/// Bytes of an entry in a run: the hash, then the record, each in little endian.
+const RUN_ENTRY_BYTES: usize = 24;
+
+/// Bits of the filter that one key sets.
+const FILTER_PROBES: u32 = 6;
+
+/// The keys of one file, or the values of one unique column.
+#[derive(Debug)]
+pub struct KeyIndex {
+    folder: PathBuf,
+    shards: Vec<Shard>,
+    held: usize,
+    most_held: usize,
+    filter_words: usize,
+    filter: Vec<u64>,
+    runs: Vec<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    file: File,
+    entries: u64,
+}
+
+impl KeyIndex {
+    /// An empty index that uses at most `memory_bytes` and spills into `folder`.
+    #[must_use]
+    pub fn new(folder: &Path, memory_bytes: usize) -> Self {
+        let table = memory_bytes / 4 * 3;
+        Self {
+            folder: folder.to_owned(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            held: 0,
+            most_held: (table / BYTES_PER_ENTRY).max(SHARDS),
+            filter_words: (memory_bytes / 4 / 8).max(8).next_power_of_two() / 2,
+            filter: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Brings what will be asked about `keys` close to the processor: their places in the table are read one after the
+    /// other without waiting for each, which a look-up would have to.
+    pub fn warm(&self, keys: &[KeyHash]) {
+        let touched = keys.iter().fold(0u64, |sum, key| sum.wrapping_add(self.shard(*key).touch(*key)));
+        std::hint::black_box(touched);
+    }
+
+    /// The record that claimed `key`, if one did.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn find(&self, key: KeyHash) -> io::Result<Option<u64>> {
+        match self.shard(key).get(key) {
+            Some(record) => Ok(Some(record)),
+            None => self.find_in_runs(key),
+        }
+    }
+
+    /// Claims `key` for `record`, unless another record has it: then that one is given, and keeps it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn claim(&mut self, key: KeyHash, record: u64) -> io::Result<Option<u64>> {
+        self.make_room()?;
+        if !self.runs.is_empty()
+            && self.shard(key).get(key).is_none()
+            && let Some(earlier) = self.find_in_runs(key)?
+        {
+            return Ok(Some(earlier));
+        }
+        let earlier = self.shard_mut(key).claim(key, record);
+        self.held += usize::from(earlier.is_none());
+        Ok(earlier)
+    }
+
+    /// Claims `key` for `record`, whoever had it: the record that had it before is given.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn take_over(&mut self, key: KeyHash, record: u64) -> io::Result<Option<u64>> {
+        self.make_room()?;
+        let earlier = match self.shard_mut(key).take_over(key, record) {
+            Some(earlier) => return Ok(Some(earlier)),
+            None => self.find_in_runs(key)?,
+        };
+        self.held += 1;
+        Ok(earlier)
+    }
+
+    fn shard(&self, key: KeyHash) -> &Shard {
+        let [_, low] = key.0;
+        &self.shards[low as usize % SHARDS]
+    }
+
+    fn shard_mut(&mut self, key: KeyHash) -> &mut Shard {
+        let [_, low] = key.0;
+        &mut self.shards[low as usize % SHARDS]
+    }
+
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.held < self.most_held {
+            return Ok(());
+        }
+        let mut entries: Vec<(KeyHash, u64)> = Vec::with_capacity(self.held);
+        for shard in &mut self.shards {
+            entries.extend(shard.drain());
+        }
+        self.held = 0;
+        entries.sort_unstable();
+        if self.filter.is_empty() {
+            self.filter = vec![0; self.filter_words];
+        }
+        let file = tempfile::tempfile_in(&self.folder)?;
+        let mut writer = BufWriter::with_capacity(1 << 18, file);
+        for (key, record) in &entries {
+            set(&mut self.filter, *key);
+            for word in [key.0[0], key.0[1], *record] {
+                writer.write_all(&word.to_le_bytes())?;
+            }
+        }
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.runs.push(Run { file, entries: entries.len() as u64 });
+        Ok(())
+    }
+
+    /// The newest claim that a run holds.
+    fn find_in_runs(&self, key: KeyHash) -> io::Result<Option<u64>> {
+        if self.runs.is_empty() || !may_hold(&self.filter, key) {
+            return Ok(None);
+        }
+        for run in self.runs.iter().rev() {
+            if let Some(record) = run.find(key)? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Part of the table: open addressing with linear probing, as the keys are hashes already. An entry stands in one place
+/// of memory, so that looking it up waits for memory once.
+#[derive(Debug, Default)]
+struct Shard {
+    /// Hash and record; record 0 (there is none) marks a free slot. A power of two long, or empty.
+    slots: Vec<(KeyHash, u64)>,
+    used: usize,
+}
+
+/// Slots of a shard that is used for the first time.
+const FIRST_SLOTS: usize = 16;
+
+impl Shard {
+    /// Where `key` stands, or the free slot where it would. There is always a free slot.
+    fn place(&self, key: KeyHash) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = (key.0[1] >> 6) as usize & mask;
+        while let Some((other, record)) = self.slots.get(at)
+            && *record != 0
+            && *other != key
+        {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn touch(&self, key: KeyHash) -> u64 {
+        let mask = self.slots.len().wrapping_sub(1);
+        self.slots.get((key.0[1] >> 6) as usize & mask).map_or(0, |(_, record)| *record)
+    }
+
+    fn get(&self, key: KeyHash) -> Option<u64> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        self.slots.get(self.place(key)).map(|(_, record)| *record).filter(|record| *record != 0)
+    }
+
+    fn claim(&mut self, key: KeyHash, record: u64) -> Option<u64> {
+        self.grow();
+        let at = self.place(key);
+        let slot = self.slots.get_mut(at)?;
+        if slot.1 != 0 {
+            return Some(slot.1);
+        }
+        *slot = (key, record);
+        self.used += 1;
+        None
+    }
+
+    fn take_over(&mut self, key: KeyHash, record: u64) -> Option<u64> {
+        self.grow();
+        let at = self.place(key);
+        let slot = self.slots.get_mut(at)?;
+        let earlier = std::mem::replace(slot, (key, record)).1;
+        self.used += usize::from(earlier == 0);
+        Some(earlier).filter(|earlier| *earlier != 0)
+    }
+
+    /// Makes sure that a quarter of the slots is free.
+    fn grow(&mut self) {
+        if (self.used + 1) * 4 <= self.slots.len() * 3 {
+            return;
+        }
+        let larger = vec![(KeyHash::default(), 0); (self.slots.len() * 2).max(FIRST_SLOTS)];
+        let old = std::mem::replace(&mut self.slots, larger);
+        for (key, record) in old.into_iter().filter(|(_, record)| *record != 0) {
+            let at = self.place(key);
+            if let Some(slot) = self.slots.get_mut(at) {
+                *slot = (key, record);
+            }
+        }
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = (KeyHash, u64)> + '_ {
+        self.used = 0;
+        self.slots.iter_mut().filter(|(_, record)| *record != 0).map(std::mem::take)
+    }
+}
+
+impl Run {
+    /// Hashes are spread evenly, so an entry stands near its share of the run: the search begins there.
+    fn find(&self, key: KeyHash) -> io::Result<Option<u64>> {
+        /// Entries read at once: one page.
+        const PAGE: u64 = 170;
+        let [high, _] = key.0;
+        let (mut low, mut end) = (0, self.entries);
+        let mut guess = ((u128::from(high) * u128::from(self.entries)) >> 64) as u64;
+        let mut page = [0u8; PAGE as usize * RUN_ENTRY_BYTES];
+        while low < end {
+            let first = guess.saturating_sub(PAGE / 2).clamp(low, end - 1);
+            let count = PAGE.min(end - first);
+            let bytes = &mut page[..count as usize * RUN_ENTRY_BYTES];
+            self.file.read_exact_at(bytes, first * RUN_ENTRY_BYTES as u64)?;
+            let entries = bytes.as_chunks::<RUN_ENTRY_BYTES>().0;
+            match entries.binary_search_by(|entry| entry_key(entry).cmp(&key)) {
+                Ok(at) => return Ok(entries.get(at).map(entry_record)),
+                Err(0) => end = first,
+                Err(at) if at as u64 == count => low = first + count,
+                Err(_) => return Ok(None),
+            }
+            guess = low + (end - low) / 2;
+        }
+        Ok(None)
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+fn entry_key(entry: &[u8; RUN_ENTRY_BYTES]) -> KeyHash {
+    KeyHash([word(&entry[..8]), word(&entry[8..16])])
+}
+
+fn entry_record(entry: &[u8; RUN_ENTRY_BYTES]) -> u64 {
+    word(&entry[16..])
+}
+
+/// All bits of one key lie in one word of eight, so that asking costs one cache line.
+fn bits(filter_words: usize, key: KeyHash) -> (usize, impl Iterator<Item = (usize, u64)>) {
+    let [high, low] = key.0;
+    let line = (high as usize % (filter_words / 8).max(1)) * 8;
+    let probes = (0..FILTER_PROBES).map(move |probe| {
+        let bit = (low >> (probe * 9)) & 511;
+        ((bit >> 6) as usize, 1u64 << (bit & 63))
+    });
+    (line, probes)
+}
+
+fn set(filter: &mut [u64], key: KeyHash) {
+    let (line, probes) = bits(filter.len(), key);
+    for (word, bit) in probes {
+        if let Some(slot) = filter.get_mut(line + word) {
+            *slot |= bit;
+        }
+    }
+}
+
+fn may_hold(filter: &[u64], key: KeyHash) -> bool {
+    let (line, mut probes) = bits(filter.len(), key);
+    probes.all(|(word, bit)| filter.get(line + word).is_some_and(|slot| slot & bit != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(number: u64) -> KeyHash {
+        let hash = blake3::hash(&number.to_le_bytes());
+        KeyHash([word(&hash.as_bytes()[..8]), word(&hash.as_bytes()[8..16])])
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_that_spills_answers_as_a_map_would(numbers in prop::collection::vec(0u64..300, 1..900), last: bool) {
+            let folder = tempfile::tempdir().unwrap();
+            // Room for 64 entries: a few hundred keys spill many times.
+            let mut index = KeyIndex::new(folder.path(), 1024);
+            let mut naive: HashMap<u64, u64> = HashMap::new();
+            for (record, number) in numbers.into_iter().enumerate() {
+                let record = record as u64 + 1;
+                let expected = naive.get(&number).copied();
+                prop_assert_eq!(index.find(key(number)).unwrap(), expected);
+                if last {
+                    naive.insert(number, record);
+                    prop_assert_eq!(index.take_over(key(number), record).unwrap(), expected);
+                } else {
+                    naive.entry(number).or_insert(record);
+                    prop_assert_eq!(index.claim(key(number), record).unwrap(), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spilled_keys_are_found_again_and_others_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut index = KeyIndex::new(folder.path(), 64 << 10);
+        for number in 0..20_000 {
+            assert_eq!(index.claim(key(number), number + 1).unwrap(), None);
+        }
+        assert!(index.runs.len() > 5);
+        for number in (0..20_000).step_by(7) {
+            assert_eq!(index.find(key(number)).unwrap(), Some(number + 1));
+        }
+        for number in 20_000..22_000 {
+            assert_eq!(index.find(key(number)).unwrap(), None);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

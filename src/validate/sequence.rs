@@ -1,0 +1,354 @@
+//! The sequenced step: takes what the pure step found, chunk by chunk in file order, and does what needs that order.
+//!
+//! It numbers the records, watches keys and unique values (which may extend the reject mask), adds up totals, and puts
+//! rows and rejects aside in the work file. Rejected records neither claim nor violate keys.
+
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+
+use arrow_array::{BooleanArray, UInt32Array, UInt64Array};
+
+use super::{
+    ValidateError,
+    chunk::{Checked, PureStep, UniqueHashes},
+    column::Findings,
+    keys::{KeyHash, KeyIndex},
+    superseded::SupersededWriter,
+    verdict::{self, Totals},
+    work::{OriginArrays, REJECT_FILE_VERSION, Seal, WorkFile, WorkWriter},
+};
+use crate::{
+    formats::{Chunk, Opened, Records, Span, Trailer},
+    mapping::plan::{DuplicateKeys, Plan},
+    model::{ContentHash, Position, Reject, Rule, Violation, reject::reported},
+    wire::spool::Spool,
+};
+
+/// Trailers kept for the verdict; two are one too many already.
+const MOST_TRAILERS: usize = 2;
+
+/// The sequenced step of one file.
+pub struct Sequence {
+    plan: Arc<Plan>,
+    header: Vec<String>,
+    layout: Vec<Option<usize>>,
+    work: WorkWriter,
+    keys: KeyIndex,
+    unique: Vec<KeyIndex>,
+    superseded: SupersededWriter,
+    records: u64,
+    lines: u64,
+    rejected: u64,
+    superseded_count: u64,
+    violations: BTreeMap<Rule, u64>,
+    controls: Vec<(i128, u64)>,
+    trailers: Vec<(Trailer, u64, u64)>,
+}
+
+/// How a sequence is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct SequenceOptions<'a> {
+    /// Where work files overflow to.
+    pub folder: &'a Path,
+    /// Memory for all key sets together, in bytes.
+    pub key_memory_bytes: usize,
+    /// Keep the rows, for loading; otherwise only rejects and counts.
+    pub keep_rows: bool,
+}
+
+impl Sequence {
+    /// The step for the file that was `opened` under `plan`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn new(
+        plan: Arc<Plan>,
+        opened: &Opened,
+        step: &PureStep,
+        options: SequenceOptions<'_>,
+    ) -> Result<Self, ValidateError> {
+        let unique_count = plan.columns.iter().filter(|column| column.unique).count();
+        let share = options.key_memory_bytes / (1 + unique_count);
+        let index = || KeyIndex::new(options.folder, share);
+        Ok(Self {
+            header: opened.header.clone(),
+            layout: opened.layout.clone(),
+            work: WorkWriter::new(options.folder, &step.schema(), options.keep_rows)?,
+            keys: index(),
+            unique: (0..unique_count).map(|_| index()).collect(),
+            superseded: SupersededWriter::new(Spool::new(options.folder)),
+            records: 0,
+            lines: opened.lines_before,
+            rejected: 0,
+            superseded_count: 0,
+            violations: BTreeMap::new(),
+            controls: vec![(0, 0); plan.control_columns.len()],
+            trailers: Vec::new(),
+            plan,
+        })
+    }
+
+    /// Records read so far.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Takes the next chunk in file order, and gives its buffers back.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn take(&mut self, checked: Checked) -> Result<(Chunk, Records), ValidateError> {
+        let Checked { chunk, mut records, rows, mut findings, keys, unique, controls } = checked;
+        let count = records.len();
+        let mut keep = vec![true; count];
+        for (record, _) in &findings {
+            if let Some(slot) = keep.get_mut(*record as usize) {
+                *slot = false;
+            }
+        }
+        {
+            let text = records.text(&chunk);
+            let view = View { chunk: &chunk, records: &records, text: &text };
+            let found = findings.len();
+            self.claim(&view, &keys, &unique, &mut keep, &mut findings)?;
+            if findings.len() > found {
+                findings.sort_by_key(|(record, _)| *record);
+            }
+            self.put_rejects_aside(&view, findings)?;
+            if self.work.keeps_rows() && keep.iter().any(|keep| *keep) {
+                let origins = self.origins(&view);
+                self.work.push_rows(&rows, origins, &BooleanArray::from(keep))?;
+            }
+        }
+        for (total, (sum, unknown)) in self.controls.iter_mut().zip(&controls) {
+            total.0 = total.0.wrapping_add(*sum);
+            total.1 += unknown;
+        }
+        for trailer in records.trailers.drain(..) {
+            if self.trailers.len() < MOST_TRAILERS {
+                let line = self.lines + u64::from(trailer.line) + 1;
+                let before = self.records + u64::from(trailer.records_before);
+                self.trailers.push((trailer, line, before));
+            }
+        }
+        self.records += count as u64;
+        self.lines += records.lines;
+        Ok((chunk, records))
+    }
+
+    /// Ends the file: the verdict falls, and the work file is sealed.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn finish(self) -> Result<WorkFile, ValidateError> {
+        let totals = Totals {
+            read: self.records,
+            rejected: self.rejected,
+            trailers: &self.trailers,
+            controls: &self.controls,
+        };
+        let seal = Seal {
+            version: REJECT_FILE_VERSION,
+            plan: self.plan.fingerprint.clone(),
+            columns: self.plan.columns.iter().map(|column| column.name.clone()).collect(),
+            sensitive: self.plan.columns.iter().map(|column| column.sensitive).collect(),
+            header: self.header,
+            layout: self.layout,
+            read: self.records,
+            good: self.records - self.rejected - self.superseded_count,
+            superseded: self.superseded_count,
+            rejected: self.rejected,
+            violations: self
+                .violations
+                .iter()
+                .map(|(rule, count)| (rule.code().to_owned(), *count))
+                .collect(),
+            rejects_are_ascii: true,
+            verdict: verdict::judge(&self.plan, &totals),
+            reject_bytes: 0,
+            reject_hash: ContentHash([0; 32]),
+            target_reject_bytes: 0,
+            target_reject_hash: ContentHash([0; 32]),
+        };
+        self.work.seal(seal, self.superseded.finish()?)
+    }
+
+    /// Lets the records that pass claim their keys and unique values; those that cannot are rejected.
+    fn claim(
+        &mut self,
+        view: &View<'_>,
+        keys: &[KeyHash],
+        unique: &[UniqueHashes],
+        keep: &mut [bool],
+        findings: &mut Findings,
+    ) -> io::Result<()> {
+        if keys.is_empty() && unique.is_empty() {
+            return Ok(());
+        }
+        self.keys.warm(keys);
+        for (at, keep) in keep.iter_mut().enumerate() {
+            if !*keep {
+                continue;
+            }
+            let record = self.records + at as u64 + 1;
+            let key = keys.get(at).copied();
+            let wrong = if unique.is_empty() {
+                self.claim_key(view, key, at, record)?
+            } else {
+                self.claim_all(view, key, unique, at, record)?
+            };
+            if !wrong.is_empty() {
+                *keep = false;
+                findings.extend(wrong.into_iter().map(|violation| (at as u32, violation)));
+            }
+        }
+        Ok(())
+    }
+
+    fn claim_key(
+        &mut self,
+        view: &View<'_>,
+        key: Option<KeyHash>,
+        at: usize,
+        record: u64,
+    ) -> io::Result<Vec<Violation>> {
+        let Some(key) = key else { return Ok(Vec::new()) };
+        match self.plan.duplicate_keys {
+            DuplicateKeys::Reject => Ok(match self.keys.claim(key, record)? {
+                Some(earlier) => vec![self.key_violation(view, at, earlier)],
+                None => Vec::new(),
+            }),
+            DuplicateKeys::Last => {
+                if let Some(earlier) = self.keys.take_over(key, record)? {
+                    self.superseded.push(earlier)?;
+                    self.superseded_count += 1;
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// With unique columns a record is looked up everywhere before it claims anything.
+    fn claim_all(
+        &mut self,
+        view: &View<'_>,
+        key: Option<KeyHash>,
+        unique: &[UniqueHashes],
+        at: usize,
+        record: u64,
+    ) -> io::Result<Vec<Violation>> {
+        let mut wrong = Vec::new();
+        if self.plan.duplicate_keys == DuplicateKeys::Reject
+            && let Some(key) = key
+            && let Some(earlier) = self.keys.find(key)?
+        {
+            wrong.push(self.key_violation(view, at, earlier));
+        }
+        for (index, (column, hashes)) in self.unique.iter().zip(unique) {
+            if let Some(Some(hash)) = hashes.get(at)
+                && let Some(earlier) = index.find(*hash)?
+            {
+                wrong.push(Violation {
+                    column: Some(*column as u16),
+                    rule: Rule::Unique,
+                    value: reported(self.field(view, at, *column)).into(),
+                    message: format!("must be unique, but stands in record {earlier} already").into(),
+                });
+            }
+        }
+        if wrong.is_empty() {
+            self.claim_key(view, key, at, record)?;
+            for (index, (_, hashes)) in self.unique.iter_mut().zip(unique) {
+                if let Some(Some(hash)) = hashes.get(at) {
+                    index.claim(*hash, record)?;
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn key_violation(&self, view: &View<'_>, at: usize, earlier: u64) -> Violation {
+        let key = &self.plan.table.key;
+        Violation {
+            column: key.first().map(|column| *column as u16),
+            rule: Rule::Key,
+            value: reported(&self.plan.joined(key, |column| Some(self.field(view, at, column)))).into(),
+            message: format!("repeats the key of record {earlier}").into(),
+        }
+    }
+
+    /// The text of the field that a plan column takes.
+    fn field<'a>(&self, view: &View<'a>, at: usize, column: usize) -> &'a str {
+        match self.layout.get(column) {
+            Some(Some(place)) => view.field(at * view.records.width + place),
+            _ => "",
+        }
+    }
+
+    fn origins(&self, view: &View<'_>) -> OriginArrays {
+        let places = &view.records.places;
+        let (byte, line, record) = (view.chunk.byte, self.lines + 1, self.records + 1);
+        OriginArrays {
+            records: UInt64Array::from_iter_values(record..record + places.len() as u64),
+            lines: UInt64Array::from_iter_values(places.iter().map(|place| line + u64::from(place.line))),
+            bytes: UInt64Array::from_iter_values(places.iter().map(|place| byte + u64::from(place.byte))),
+            lengths: UInt32Array::from_iter_values(places.iter().map(|place| place.length)),
+        }
+    }
+
+    fn put_rejects_aside(&mut self, view: &View<'_>, findings: Findings) -> Result<(), ValidateError> {
+        let mut findings = findings.into_iter().peekable();
+        while let Some((at, first)) = findings.next() {
+            let mut violations = vec![first];
+            while let Some((_, violation)) = findings.next_if(|(other, _)| *other == at) {
+                violations.push(violation);
+            }
+            for violation in &violations {
+                *self.violations.entry(violation.rule).or_default() += 1;
+            }
+            self.rejected += 1;
+            let reject = self.reject(view, at as usize, violations);
+            self.work.push_reject(reject)?;
+        }
+        Ok(())
+    }
+
+    fn reject(&self, view: &View<'_>, at: usize, violations: Vec<Violation>) -> Reject {
+        let (records, chunk) = (view.records, view.chunk);
+        let place = records.places.get(at).copied().unwrap_or_default();
+        let (start, length) = (place.byte as usize, place.length as usize);
+        let broken = violations.iter().any(|violation| violation.column.is_none());
+        let row = at * records.width;
+        Reject {
+            position: Position {
+                record: self.records + at as u64 + 1,
+                line: self.lines + u64::from(place.line) + 1,
+                byte: chunk.byte + u64::from(place.byte),
+                length: chunk.oversized.map_or(length as u64, |large| large.bytes),
+            },
+            raw: chunk.raw.get(start..start + length).unwrap_or_default().to_vec(),
+            fields: if broken {
+                Vec::new()
+            } else {
+                (row..row + records.width).map(|span| view.field(span).into()).collect()
+            },
+            violations,
+        }
+    }
+}
+
+/// A chunk with its records and its text.
+struct View<'a> {
+    chunk: &'a Chunk,
+    records: &'a Records,
+    text: &'a str,
+}
+
+impl<'a> View<'a> {
+    /// The text of the field with this number in the chunk's row-major spans.
+    fn field(&self, number: usize) -> &'a str {
+        let span = self.records.spans.get(number).copied().unwrap_or_default();
+        let source = if span.start & Span::SCRATCH == 0 { self.text } else { &self.records.scratch };
+        source.get(span.range()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,67 @@
+//! Folders, durably: a file is only as safe as the entry that names it.
+
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    path::Path,
+};
+
+use super::error::WireError;
+
+/// Makes a folder and those above it, each durable before the next is made in it. What exists stays as it is.
+///
+/// # Errors
+/// When one of them cannot be made or synced, or a file is in the way.
+pub fn ensure(folder: &Path) -> Result<(), WireError> {
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.is_dir()).collect();
+    for part in missing.into_iter().rev() {
+        match fs::create_dir(part) {
+            Err(cause) if !(cause.kind() == ErrorKind::AlreadyExists && part.is_dir()) => {
+                return Err(WireError::io("make the folder", part, cause));
+            }
+            _ => sync(parent(part))?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// When the folder cannot be opened or the disk fails. After that nothing can be said about the last changes.
+pub fn sync(folder: &Path) -> Result<(), WireError> {
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|cause| WireError::io("make durable the folder", folder, cause))
+}
+
+/// The folder that names `path`; the current one for a bare name.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_made_all_the_way_down_and_again_without_harm() {
+        let site = tempfile::tempdir().unwrap();
+        let deep = site.path().join("var/archive/2026");
+        ensure(&deep).unwrap();
+        ensure(&deep).unwrap();
+        assert!(deep.is_dir());
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let site = tempfile::tempdir().unwrap();
+        fs::write(site.path().join("var"), "").unwrap();
+        let error = ensure(&site.path().join("var/archive")).unwrap_err();
+        assert!(error.to_string().contains("/var"), "{error}");
+    }
+}

@@ -1,0 +1,151 @@
+//! One engine a site. The lock is the system's own on an open file, so it ends with the process that holds it,
+//! however that process ends; what stands in the file only tells people who holds it.
+
+use std::{
+    fmt,
+    fs::{File, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use super::error::{WireError, shown};
+
+/// More is not read of a lock file, whatever somebody has put there.
+const MAX_NOTE_BYTES: u64 = 4096;
+
+/// The lock of a site, held until it is dropped.
+#[derive(Debug)]
+pub struct SiteLock {
+    file: File,
+    left_behind: bool,
+    in_order: bool,
+}
+
+/// Who holds a lock, as far as the lock file tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The lock file.
+    pub path: PathBuf,
+    /// The holder's process.
+    pub pid: Option<u32>,
+    /// What it was started to do.
+    pub command: Option<String>,
+    /// When it took the lock, by the file system's clock.
+    pub since: Option<SystemTime>,
+}
+
+impl SiteLock {
+    /// The holder has done what it was started for, and left nothing half made.
+    pub fn end_in_order(&mut self) {
+        self.in_order = true;
+    }
+
+    /// True when the holder before did not end in order: it was killed, the power failed, or it met an error.
+    #[must_use]
+    pub fn was_left_behind(&self) -> bool {
+        self.left_behind
+    }
+
+    /// Takes the lock, or tells at once who holds it. `command` is what this process was started to do, for others to
+    /// read. The file is created if it is missing; its folder must exist.
+    ///
+    /// # Errors
+    /// [`WireError::Held`] when another process holds it; otherwise when the file cannot be opened, locked or written.
+    pub fn acquire(path: &Path, command: &str) -> Result<Self, WireError> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|cause| WireError::io("open the lock file", path, cause))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(WireError::Held(Holder::read(&mut file, path))),
+            Err(TryLockError::Error(cause)) => return Err(WireError::io("lock", path, cause)),
+        }
+        let left_behind = file.metadata().is_ok_and(|meta| meta.len() > 0);
+        let command: String = command.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        file.set_len(0)
+            .and_then(|()| file.write_all(format!("{}\n{command}\n", std::process::id()).as_bytes()))
+            .map_err(|cause| WireError::io("write the lock file", path, cause))?;
+        Ok(Self { file, left_behind, in_order: false })
+    }
+}
+
+impl Drop for SiteLock {
+    /// Closing the file ends the lock. It is emptied only after an end in order, so that the next holder knows.
+    fn drop(&mut self) {
+        if self.in_order {
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+impl Holder {
+    fn read(file: &mut File, path: &Path) -> Self {
+        let mut note = Vec::new();
+        let read = file.rewind().and_then(|()| file.take(MAX_NOTE_BYTES).read_to_end(&mut note));
+        let note = if read.is_ok() { String::from_utf8_lossy(&note).into_owned() } else { String::new() };
+        let mut lines = note.lines();
+        Self {
+            path: path.to_path_buf(),
+            pid: lines.next().and_then(|line| line.parse().ok()),
+            command: lines.next().filter(|line| !line.is_empty()).map(str::to_owned),
+            since: file.metadata().and_then(|meta| meta.modified()).ok(),
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another process is at work in this site: ")?;
+        match (self.pid, &self.command) {
+            (Some(pid), Some(command)) => write!(f, "process {pid} ({})", command.escape_debug())?,
+            (Some(pid), None) => write!(f, "process {pid}")?,
+            _ => f.write_str("it has not said which")?,
+        }
+        write!(f, " holds {}", shown(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_engine_is_told_who_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = SiteLock::acquire(&path, "wharf run\n\u{1b}[2J").unwrap();
+        let WireError::Held(holder) = SiteLock::acquire(&path, "wharf load").unwrap_err() else {
+            panic!("not held");
+        };
+        assert_eq!(holder.pid, Some(std::process::id()));
+        assert_eq!(holder.command.as_deref(), Some("wharf run  [2J"));
+        assert!(holder.since.is_some());
+        assert!(holder.to_string().contains("(wharf run  [2J) holds "), "{holder}");
+        drop(held);
+        SiteLock::acquire(&path, "wharf load").unwrap();
+    }
+
+    #[test]
+    fn a_lock_file_left_by_a_killed_process_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "4711\nwharf run with a long line of arguments\n").unwrap();
+        let lock = SiteLock::acquire(&path, "x").unwrap();
+        assert!(lock.was_left_behind());
+        let note = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(note, format!("{}\nx\n", std::process::id()));
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = SiteLock::acquire(&folder.path().join("var/lock"), "x").unwrap_err();
+        assert!(error.is_missing());
+        assert!(error.to_string().contains("var/lock"), "{error}");
+    }
+}

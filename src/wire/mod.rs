@@ -1,0 +1,19 @@
+//! Durable input and output without business: files that are whole or absent, copies that are hashed on the way,
+//! the lock of a site. Imports nothing of ours; reads no clock.
+//!
+//! Durable means: the file's data is fsynced, and so is the folder that names it. A step that fails leaves nothing
+//! half-made under the final name, and its error tells the path, what was tried and what the system said.
+
+pub mod atomic;
+pub mod copy;
+pub mod error;
+pub mod folder;
+pub mod lock;
+pub mod spool;
+pub mod stamp;
+
+pub use atomic::AtomicFile;
+pub use copy::{Copied, copy_hashed, hash_file};
+pub use error::WireError;
+pub use lock::{Holder, SiteLock};
+pub use stamp::{FileStamp, open_regular};

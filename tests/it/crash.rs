@@ -1,0 +1,301 @@
+//! Killed at any instant and started again, the program ends in the same database, ledger outcome and reports as if
+//! nothing had happened.
+
+use std::{
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Site, query, run};
+
+const MAPPING: &str = r#"match = "prices*"
+[format]
+type = "csv"
+[target]
+table = "prices"
+key = ["article"]
+[columns]
+article = { pattern = "A\\d+" }
+price = { type = "decimal(9,2)" }
+note = {}
+"#;
+
+/// Records of the file: enough for several chunks, and for what is put aside to outgrow memory.
+const RECORDS: u64 = 12_000;
+
+/// New, changed, unchanged and bad rows, and some that the database refuses.
+fn prices() -> String {
+    let record = |number: u64| match number % 100 {
+        7 => format!("bad,{number},{}\n", "n".repeat(90)),
+        8 => format!("A{number},x,\"two\nlines\"\n"),
+        9 => format!("A{number},13.13,refused by the table\n"),
+        _ => format!("A{number},{}.50,{}\n", number % 3, "n".repeat(90)),
+    };
+    format!("article,price,note\n{}", (0..RECORDS).map(record).collect::<String>())
+}
+
+/// A site that has loaded a file before, whose table has a rule of its own; the file to load lies there.
+fn site() -> Site {
+    let site = Site::with_mapping("prices", MAPPING);
+    site.write("prices_0.csv", "article,price,note\n");
+    site.run(["load", "prices_0.csv"]).exits(0);
+    let database = rusqlite::Connection::open(site.path("var/warehouse.db")).unwrap();
+    database
+        .execute_batch(
+            "DROP TABLE prices;
+             CREATE TABLE prices (article TEXT PRIMARY KEY NOT NULL, price TEXT CHECK (price <> '13.13'), note TEXT);",
+        )
+        .unwrap();
+    drop(database);
+    let before: String = (0..3_000).map(|number| format!("A{number},1.50,{}\n", "n".repeat(90))).collect();
+    let (code, delivery) = site.load("prices_0.csv", format!("article,price,note\n{before}"));
+    assert_eq!(code, 0, "{delivery:#}");
+    site.write("prices.csv", prices());
+    site
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (source, target) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if source.is_dir() {
+            copy(&source, &target);
+        } else {
+            fs::copy(&source, &target).unwrap();
+        }
+    }
+}
+
+fn copy_of(site: &Site) -> Site {
+    let other = Site::new();
+    copy(&site.path(""), &other.path(""));
+    other
+}
+
+/// All files below a folder of the site, from there.
+fn files(site: &Site, folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![site.path(folder)];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Everything by which two sites that loaded the file can be told apart, but for ids and times.
+fn outcome(site: &Site) -> Value {
+    let loads = "SELECT state, tally, rejects FROM _wharf_loads ORDER BY delivery";
+    let deliveries = site.run(["deliveries", "--json", "--name", "prices.csv"]).exits(0).json();
+    let mut told: Vec<Value> = deliveries
+        .iter()
+        .filter(|delivery| delivery["outcome"] != "duplicate")
+        .map(|delivery| {
+            ["outcome", "tally", "tables", "reports", "hash"].map(|key| delivery[key].clone()).to_vec().into()
+        })
+        .collect();
+    told.sort_by_key(Value::to_string);
+    let names = |folder: &str| -> Vec<String> {
+        files(site, folder)
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect()
+    };
+    let reports = names("outbox");
+    let rejects = crate::support::csv(&site.path("outbox/rejects/prices/prices.csv.rejects.csv"));
+    json!({
+        "rows": site.query("SELECT * FROM prices ORDER BY article"),
+        "loads": site.query(loads),
+        "deliveries": told,
+        "reports": reports,
+        "errors": site.read("outbox/rejects/prices/prices.csv.errors.csv"),
+        "rejects": rejects.1.iter().map(|row| row[1..].to_vec()).collect::<Vec<_>>(),
+        "unfinished copies": names("var/archive").into_iter().filter(|name| name.starts_with('.')).collect::<Vec<_>>(),
+        "kept": names("var/rejects").len(),
+        "work": names("var/work"),
+    })
+}
+
+/// Loads the file again, which finishes what was begun before, and looks at everything.
+fn finish(site: &Site) -> Value {
+    let ran = site.run(["load", "--json", "prices.csv"]);
+    assert!(matches!(ran.code, 0 | 2), "{ran:?}");
+    outcome(site)
+}
+
+#[track_caller]
+fn assert_same(found: &Value, expected: &Value, when: &str) {
+    for (key, expected) in expected.as_object().unwrap() {
+        if &found[key] != expected {
+            let shown = |value: &Value| value.to_string().chars().take(600).collect::<String>();
+            panic!(
+                "killed {when}: {key} differs\n  found {}\n  expected {}",
+                shown(&found[key]),
+                shown(expected)
+            );
+        }
+    }
+}
+
+fn undisturbed(site: &Site) -> Value {
+    let site = copy_of(site);
+    let loaded = site.run(["load", "--json", "prices.csv"]).exits(2).object();
+    for key in ["inserted", "updated", "unchanged", "rejected"] {
+        assert!(loaded["tally"][key].as_u64().unwrap() > 0, "{key}: {loaded:#}");
+    }
+    outcome(&site)
+}
+
+fn is_filled(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
+}
+
+fn counts(database: &Path, sql: &str) -> bool {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let Ok(connection) = rusqlite::Connection::open_with_flags(database, flags) else { return false };
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
+}
+
+#[test]
+fn a_load_killed_when_any_trace_of_its_progress_appears_is_finished_by_the_next() {
+    let site = site();
+    let expected = undisturbed(&site);
+    type Seen = fn(&Site) -> bool;
+    let started = "SELECT count(*) FROM deliveries WHERE state = 'running'";
+    assert!(!counts(&site.path("var/ledger.db"), started));
+    let moments: &[(&str, Seen)] = &[
+        ("at once", |_| true),
+        ("with the lock", |site| is_filled(&site.path("var/lock"))),
+        ("while it is copied", |site| files(site, "var/archive").len() > 2),
+        ("when it is taken", |site| {
+            counts(&site.path("var/ledger.db"), "SELECT count(*) FROM deliveries WHERE state = 'running'")
+        }),
+        ("when rows are written", |site| is_filled(&site.path("var/warehouse.db-wal"))),
+        ("when many rows are written", |site| {
+            fs::metadata(site.path("var/warehouse.db-wal")).is_ok_and(|meta| meta.len() > 600_000)
+        }),
+        ("when rejects are kept", |site| !files(site, "var/rejects").is_empty()),
+        ("when the database has it", |site| {
+            counts(&site.path("var/warehouse.db"), "SELECT count(*) > 2 FROM _wharf_loads")
+        }),
+        ("while a report is written", |site| !files(site, "outbox").is_empty()),
+        ("when a report is there", |site| site.path("outbox/rejects/prices/prices.csv.rejects.csv").exists()),
+        ("when both reports are there", |site| {
+            site.path("outbox/rejects/prices/prices.csv.errors.csv").exists()
+        }),
+        ("when the ledger has it", |site| {
+            counts(
+                &site.path("var/ledger.db"),
+                "SELECT count(*) FROM deliveries WHERE state = 'loaded_with_rejects'",
+            )
+        }),
+    ];
+    for (when, seen) in moments {
+        let site = copy_of(&site);
+        let mut child =
+            site.command(["load", "prices.csv"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !seen(&site) && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        // Killing a process that has come to its end is no error.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_same(&finish(&site), &expected, when);
+    }
+}
+
+/// Loads `files` until the system kills the process, as it writes a file beyond this size; true when it was killed.
+fn load_until(kilobytes: u64, site: &Site, files: &[&str]) -> bool {
+    let limited = format!("ulimit -c 0; ulimit -f {kilobytes}; exec \"$@\"");
+    let load = site.command(["load"].iter().chain(files));
+    let mut command = Command::new("bash");
+    command
+        .current_dir(site.path(""))
+        .args(["-c", &limited, "bash"])
+        .arg(load.get_program())
+        .args(load.get_args());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().signal().is_some()
+}
+
+#[test]
+fn a_file_that_ends_the_program_three_times_is_set_aside_and_the_others_go_on() {
+    let site = site();
+    site.write("mappings/inbound/other.toml", MAPPING.replace("\"prices", "\"other"));
+    site.write("other.csv", "article,price,note\nA1,9,\n");
+    for files in [&["prices.csv"][..], &[], &[]] {
+        assert!(load_until(1200, &site, files));
+    }
+    let ran = site.run(["load", "--json", "other.csv"]).exits(1).json();
+    assert_eq!((&ran[0]["file"], &ran[0]["outcome"]), (&json!("prices.csv"), &json!("failed")));
+    assert!(ran[0]["message"].as_str().unwrap().contains("set aside"), "{:#}", ran[0]);
+    assert_eq!((&ran[1]["file"], &ran[1]["outcome"]), (&json!("other.csv"), &json!("loaded")));
+    let retried = site.run(["retry", "--json", ran[0]["delivery"].as_str().unwrap()]).exits(2).object();
+    assert_eq!(retried["outcome"], "loaded_with_rejects");
+}
+
+#[test]
+fn a_load_killed_in_the_middle_of_writing_any_file_is_finished_by_the_next() {
+    let site = site();
+    let expected = undisturbed(&site);
+    let mut killed = 0;
+    for kilobytes in [0, 1, 4, 20, 40, 100, 300, 600, 900, 1200, 1500, 2000, 2600] {
+        let site = copy_of(&site);
+        killed += usize::from(load_until(kilobytes, &site, &["prices.csv"]));
+        assert_same(&finish(&site), &expected, &format!("beyond {kilobytes} KiB"));
+    }
+    assert!(killed >= 8, "only {killed} were killed");
+}
+
+#[test]
+fn what_the_database_has_and_the_ledger_does_not_know_of_is_recorded_and_not_loaded_twice() {
+    for reports_are_lost in [false, true] {
+        let site = site();
+        let loaded = site.run(["load", "--json", "prices.csv"]).exits(2).object();
+        let id = loaded["delivery"].as_str().unwrap();
+        let expected = outcome(&site);
+        let reports = ["rejects", "errors"].map(|kind| site.path(loaded["reports"][kind].as_str().unwrap()));
+        let written = reports.each_ref().map(|path| fs::read(path).unwrap());
+        let loads = query(&site.path("var/warehouse.db"), "SELECT * FROM _wharf_loads ORDER BY delivery");
+
+        // The ledger as it was when the process was killed after the database's commit.
+        let path = site.path("var/ledger.db");
+        let ledger = rusqlite::Connection::open(&path).unwrap();
+        let cut = "DELETE FROM events WHERE sequence > (SELECT max(sequence) FROM events WHERE event LIKE '%\"started\"%')";
+        assert!(ledger.execute(cut, []).unwrap() > 0);
+        drop(ledger);
+        wharf::ledger::Ledger::open(&path, 0).unwrap().rebuild().unwrap();
+        site.write("var/lock", "4711\nwharf load\n");
+        if reports_are_lost {
+            reports.iter().for_each(|path| fs::remove_file(path).unwrap());
+        }
+        let state = |site: &Site| site.run(["show", "--json", id]).exits(0).object();
+        assert_eq!(state(&site)["outcome"], "running");
+        assert!(site.run(["status"]).exits(0).out.contains("not finished"));
+
+        // Whatever is loaded next finishes it first; so does a load of nothing.
+        let files: &[&str] = if reports_are_lost { &[] } else { &["prices.csv"] };
+        let ran = site.run(["load", "--json"].iter().chain(files)).exits(2).json();
+        assert_eq!((&ran[0]["delivery"], &ran[0]["tally"]), (&json!(id), &loaded["tally"]));
+        assert_eq!(ran.len(), 1 + files.len());
+        assert_same(&outcome(&site), &expected, "before the ledger knew");
+        assert_eq!(reports.each_ref().map(|path| fs::read(path).unwrap()), written, "ids and all");
+        assert_eq!(
+            query(&site.path("var/warehouse.db"), "SELECT * FROM _wharf_loads ORDER BY delivery"),
+            loads
+        );
+        let story = run(&mut site.command(["show", id])).exits(0).out;
+        for part in ["picked up again", "the database had the rows already", "attempt 2 began"] {
+            assert!(story.contains(part), "{part:?} is missing:\n{story}");
+        }
+    }
+}

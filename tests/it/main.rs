@@ -1,0 +1,19 @@
+//! Wharf as its users meet it: the program is run on real files in a site of its own, and what it says, writes and loads
+//! is looked at. One module an area; `docs/promises.md` names the tests that hold each promise.
+
+// All of this is tests, helpers included: what goes wrong here should be loud.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod architecture;
+mod bad_input;
+mod crash;
+mod csv_files;
+mod decisions;
+mod docs;
+mod ledger_story;
+mod loading;
+mod mapping_cli;
+mod readme;
+mod reports;
+mod support;
+mod values;
