@@ -111,9 +111,7 @@ impl Engine {
         by: &str,
         observer: &mut dyn Observer,
     ) -> Result<DeliveryReport, EngineError> {
-        self.recover(observer)?;
-        let delivery = self.ledger.view().delivery(id)?;
-        self.refuse_older(&delivery)?;
+        let delivery = self.waiting_for_a_person(id, observer)?;
         self.record(delivery.id, vec![Event::Retried { by: by.to_owned() }])?;
         self.resume_by_id(delivery, observer)
     }
@@ -128,12 +126,22 @@ impl Engine {
         by: &str,
         observer: &mut dyn Observer,
     ) -> Result<DeliveryReport, EngineError> {
-        self.recover(observer)?;
-        let delivery = self.ledger.view().delivery(id)?;
-        self.refuse_older(&delivery)?;
+        let delivery = self.waiting_for_a_person(id, observer)?;
         let rejected = delivery.tally.map_or(0, |tally| tally.rejected);
         self.record(delivery.id, vec![Event::Approved { rejected, by: by.to_owned() }])?;
         self.resume_by_id(delivery, observer)
+    }
+
+    /// The delivery that a person lets go on, after everything that was left unfinished.
+    fn waiting_for_a_person(
+        &mut self,
+        id: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<DeliveryState, EngineError> {
+        self.recover(observer)?;
+        let delivery = self.ledger.view().delivery(id)?;
+        self.refuse_older(&delivery)?;
+        Ok(delivery)
     }
 
     /// Old values must not replace new ones without anybody noticing.
