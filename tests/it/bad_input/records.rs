@@ -182,6 +182,18 @@ fn a_big_record_takes_no_more_memory_than_a_site_is_given() {
     }
 }
 
+/// Each of these lines is two bytes, but its record would have a thousand fields.
+#[test]
+fn short_lines_under_a_wide_header_take_no_more_memory_than_a_site_is_given() {
+    let site = items_with("");
+    let extra: String = (0..1_000).map(|number| format!(",c{number}")).collect();
+    site.write("wide.csv", format!("id,name,amount{extra}\n{}", "x\n".repeat(100_000)));
+    let (code, object, peak_bytes) = run_measured(&site, "wide.csv");
+    assert_eq!((code, &object["tally"]["rejected"]), (2, &100_000.into()), "{object}");
+    balances(&object);
+    assert!(peak_bytes < 200_000_000, "{peak_bytes} bytes");
+}
+
 #[test]
 fn a_file_of_nothing_but_rejects_is_loaded_with_all_of_them_reported() {
     let records: String = (1..=2_000).map(|id| format!(",row {id},much\n")).collect();
