@@ -8,6 +8,7 @@ pub mod model; // what the business talks about; no I/O
 pub mod wire; // durable I/O without business
 
 pub mod formats; // bytes -> records
+pub mod sources; // where files arrive
 pub mod targets; // rows -> a database
 
 pub mod mapping; // a mapping as written, its problems, and compiled to a plan

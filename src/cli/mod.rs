@@ -8,9 +8,11 @@ mod decide;
 mod deliveries;
 mod init;
 mod load;
+mod log;
 mod output;
 mod progress;
 mod rejects;
+mod run;
 mod schema;
 mod show;
 mod status;
@@ -67,7 +69,9 @@ enum Command {
     Validate(validate::Options),
     /// Validate files and load their good rows
     Load(load::Options),
-    /// What has been loaded, and what needs a person
+    /// Watch the sources and load what arrives, until told to stop
+    Run(run::Options),
+    /// What runs, what waits and why, what has been loaded, and what needs a person
     Status,
     /// List deliveries, the latest first
     Deliveries(deliveries::Options),
@@ -209,6 +213,7 @@ fn dispatch(arguments: &Arguments, output: &mut Output) -> Result<Exit, CommandE
         Command::Test(options) => test::run(common, options, output),
         Command::Validate(options) => validate::run(common, options, output),
         Command::Load(options) => load::run(common, options, output),
+        Command::Run(options) => run::run(common, options, output),
         Command::Status => status::run(common, output),
         Command::Deliveries(options) => deliveries::run(common, options, output),
         Command::Show(options) => show::run(common, options, output),

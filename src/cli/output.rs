@@ -110,6 +110,15 @@ impl serde_json::ser::Formatter for PlainJson {
     }
 }
 
+/// A value as one line of such JSON.
+#[must_use]
+pub fn plain_json(value: &serde_json::Value) -> String {
+    let mut line = Vec::new();
+    // Writing JSON into memory cannot fail.
+    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut line, PlainJson));
+    String::from_utf8(line).unwrap_or_default()
+}
+
 /// A number with its thousands set apart.
 #[must_use]
 pub fn thousands(number: u64) -> String {

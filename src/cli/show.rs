@@ -96,6 +96,9 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
         "source",
         [Some(delivery.source.clone()), from].into_iter().flatten().collect::<Vec<_>>().join(": "),
     )?;
+    if let Some(evidence) = &delivery.evidence {
+        add("complete", printable::text(evidence))?;
+    }
     add("content", format!("{}, BLAKE3 {}", size(delivery.size), delivery.hash))?;
     add("archive", archive(site, delivery))?;
     if let Some(tally) = &delivery.tally {
@@ -117,7 +120,9 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
         State::Failed => {
             format!("mend the cause, then `wharf retry {0}`, or `wharf decline {0}`", delivery.id)
         }
-        State::Taken | State::Waiting | State::Running => "the next `wharf load` finishes it".to_owned(),
+        State::Taken | State::Waiting | State::Running => {
+            "the engine that runs goes on with it, or else the next `wharf load` or `wharf run`".to_owned()
+        }
         _ => return Ok(()),
     };
     Ok(add("next", next)?)
@@ -131,9 +136,19 @@ fn event_json(entry: &Entry) -> serde_json::Value {
 fn sentence(event: &Event) -> String {
     let stopped = |what: &str, stop: &Stop| format!("{what}: {}", stop.message);
     match event {
-        Event::Taken(taken) => format!("taken from {}: {} archived", taken.source, size(taken.size)),
-        Event::Waiting { blocker: Some(blocker) } => format!("waits for {blocker}"),
-        Event::Waiting { blocker: None } => "waits for its turn".to_owned(),
+        Event::Taken(taken) => {
+            let evidence = taken.evidence.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("taken from {}{evidence}: {} archived", taken.source, size(taken.size))
+        }
+        Event::Waiting { why: Some(why), .. } => why.clone(),
+        Event::Waiting { blocker: Some(blocker), .. } => format!("waits for {blocker}"),
+        Event::Waiting { blocker: None, .. } => "waits for its turn".to_owned(),
+        Event::Postponed { message, not_before, .. } => {
+            format!("a fault: {message}; tried again at {}", moment(*not_before))
+        }
+        Event::Interrupted => {
+            "broken off, as the program was told to stop; the attempt does not count".to_owned()
+        }
         Event::Started { attempt, .. } => format!("attempt {attempt} began"),
         Event::Validated { read, good, rejected, .. } => format!(
             "validated: {} records read, {} good, {} rejected",

@@ -69,7 +69,7 @@ pub fn plans(site: &Site, mapping: Option<&str>, file: &Path) -> Result<Vec<Plan
         return Ok(vec![Ok(site.mapping(mapping)?)]);
     }
     let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());
-    Ok(match site.catalog.choose(&name.to_text()) {
+    Ok(match site.catalog.choose(&name.to_text(), None) {
         Choice::One(plan) => vec![Ok(plan)],
         Choice::Several(plans) => plans.into_iter().map(Ok).collect(),
         Choice::None => {

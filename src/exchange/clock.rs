@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Tells the time.
-pub trait Clock: Debug {
+pub trait Clock: Debug + Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z. May be set back and forth.
     fn unix_millis(&self) -> u64;
 

@@ -7,9 +7,12 @@
 use std::{collections::BTreeMap, fs::File, path::Path, time::Duration};
 
 use super::{
-    DeliveryReport, Engine, EngineError, Observer, Sample, Step,
+    DeliveryReport, Engine, EngineError, Observer, Sample, Step, backoff,
+    lanes::{Blocker, Wait},
+    load,
     pipeline::{self, PipelineError, PipelineOptions},
-    take::{Job, millis_since, with_help},
+    random,
+    take::{Job, UNRECORDED, millis_since, with_help},
 };
 use crate::{
     formats::FormatError,
@@ -17,7 +20,7 @@ use crate::{
     mapping::plan::{EmptyFile, OnDuplicate, Plan},
     model::{DeliveryId, Outcome, Reason, State, Tally},
     rejects::ReportError,
-    targets::{LoadId, Mode, TargetError},
+    targets::{self, LoadId, TargetError},
     validate::{ValidateError, Verdict, WorkFile},
     wire::WireError,
 };
@@ -59,6 +62,40 @@ impl End {
     }
 }
 
+/// How a delivery is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By itself, with all the memory; a fault is told at once, as somebody is there to see it.
+    Alone,
+    /// Beside others; what a passing fault stopped is tried again later, as often as the site's settings say.
+    Beside,
+}
+
+/// What became of running a delivery.
+#[derive(Debug)]
+pub enum Delivered {
+    /// It has come to rest.
+    Ended {
+        /// How.
+        report: Box<DeliveryReport>,
+        /// It is held or failed, so that others have to wait.
+        blocks: Option<Blocker>,
+        /// Held and failed deliveries that it made void.
+        overtaken: Vec<DeliveryId>,
+    },
+    /// A fault that may pass: the ledger knows that it waits.
+    Postponed {
+        /// The same delivery for another attempt.
+        job: Box<Job>,
+        /// How long to wait before that.
+        pause: Duration,
+        /// What went wrong.
+        message: String,
+    },
+    /// The engine is being stopped; the next one takes it up.
+    Interrupted,
+}
+
 /// Why a delivery stopped without an outcome of its own: a fault.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
@@ -68,6 +105,8 @@ pub(super) enum Fault {
     Lasting(String),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error("the engine is being stopped")]
+    Stopped,
 }
 
 impl From<WireError> for Fault {
@@ -112,79 +151,137 @@ impl Engine {
     /// # Errors
     /// When the ledger fails: then nothing can be promised any more, and the next engine picks the delivery up.
     pub fn deliver(
-        &mut self,
+        &self,
         mut job: Job,
-        again: bool,
+        mode: Mode,
         observer: &mut dyn Observer,
-    ) -> Result<DeliveryReport, EngineError> {
+    ) -> Result<Delivered, EngineError> {
         let started = self.clock.elapsed();
         let mut events = std::mem::take(&mut job.pending);
-        let job = &job;
-        if let Some(of) = self.duplicate_of(job, again)? {
+        if let Some(of) = self.duplicate_of(&job)? {
             events.push(Event::Duplicate { of });
-            self.record_first(job, events)?;
+            self.record_first(&mut job, events)?;
             let mut report =
                 DeliveryReport::new(Some(job.id), &job.file, Some(&job.plan.name), Outcome::Duplicate);
             report.reason = Some(Reason::SameContent);
             report.message = Some(format!("duplicate of {of}, nothing to do"));
             report.worked_millis = millis_since(self, started);
-            return Ok(report);
+            return Ok(Delivered::Ended { report: Box::new(report), blocks: None, overtaken: Vec::new() });
         }
         let plan = Some(job.plan.fingerprint.clone());
-        events.push(Event::Started { attempt: job.attempts + 1, plan });
-        self.record_first(job, events)?;
-        let end = match self.run(job, observer) {
+        job.attempts += 1;
+        events.push(Event::Started { attempt: job.attempts, plan });
+        self.record_first(&mut job, events)?;
+        let mut untold = Vec::new();
+        let end = match self.run_delivery(&job, mode, &mut untold, observer) {
             Ok(end) => end,
             Err(Fault::Ledger(error)) => return Err(error.into()),
+            Err(Fault::Stopped) => {
+                self.record(job.id, vec![Event::Interrupted])?;
+                return Ok(Delivered::Interrupted);
+            }
             Err(fault) => End::failed(&fault, Tally::default()),
         };
-        self.settle(job, end, started)
+        let retries = &self.site.settings.run;
+        if mode == Mode::Beside
+            && end.outcome == Outcome::Failed
+            && end.retryable
+            && job.attempts < retries.attempts
+        {
+            let pause = backoff::pause(retries.retry, job.attempts, random::<1>()?[0]);
+            return self.postpone(job, end, pause, started);
+        }
+        self.settle(&job, end, untold, started)
+    }
+
+    /// Records that a delivery is tried again after a pause.
+    fn postpone(
+        &self,
+        mut job: Job,
+        end: End,
+        pause: Duration,
+        started: Duration,
+    ) -> Result<Delivered, EngineError> {
+        let message = end.message.unwrap_or_default();
+        let not_before =
+            self.clock.unix_millis().saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        let worked_millis = millis_since(self, started);
+        let event = Event::Postponed { message: message.clone(), not_before, worked_millis };
+        self.record(job.id, vec![event])?;
+        (job.verify, job.new_copy) = (true, false);
+        Ok(Delivered::Postponed { job: Box::new(job), pause, message })
+    }
+
+    /// Ends a delivery that has waited for other mappings for as long as its own allows: it is held for a person.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub(super) fn hold_waiting(&self, job: &Job, wait: &Wait) -> Result<Delivered, EngineError> {
+        let (blocker, why) = load::words(wait);
+        let message = format!(
+            "it {why}, but not within its time limit: load that one ({blocker}) and then `retry` this one, `approve` it to \
+             load it all the same, or `decline` it"
+        );
+        let mut events = job.pending.clone();
+        events.push(Event::Started { attempt: job.attempts + 1, plan: None });
+        self.record(job.id, events)?;
+        let end = End::stopped(Outcome::Held, Reason::WaitLimit, message);
+        self.settle(job, end, Vec::new(), self.clock.elapsed())
     }
 
     /// Records the first events of a run, with which the ledger may hear of the delivery at all.
-    fn record_first(&mut self, job: &Job, events: Vec<Event>) -> Result<(), EngineError> {
-        self.record(job.id, events).map_err(|error| {
+    fn record_first(&self, job: &mut Job, events: Vec<Event>) -> Result<(), EngineError> {
+        let sequences = self.record(job.id, events).inspect_err(|error| {
             if job.new_copy && error.is_passing() {
                 // Nothing was recorded, so nobody will ever ask for the copy.
                 let _ = std::fs::remove_file(&job.archive);
             }
-            error.into()
-        })
+        })?;
+        if job.arrival == UNRECORDED {
+            job.arrival = sequences.first().copied().unwrap_or(UNRECORDED);
+        }
+        Ok(())
     }
 
     /// The loaded delivery that makes this one void, if there is one: the ledger and the target both have to know it, as
     /// a target may have been put back to an older state.
-    fn duplicate_of(&mut self, job: &Job, again: bool) -> Result<Option<DeliveryId>, EngineError> {
-        let Some(of) = self.loaded_before_by(job, again)? else { return Ok(None) };
-        let site = self.ledger.site().id.clone();
+    fn duplicate_of(&self, job: &Job) -> Result<Option<DeliveryId>, EngineError> {
+        let Some(of) = self.loaded_before_by(job)? else { return Ok(None) };
         // A target that cannot be asked is a fault of the load, which says it better.
         let remembers = self
-            .target(&job.plan)
-            .and_then(|target| target.remembers(LoadId { site: &site, delivery: of }))
+            .targets
+            .get(&self.site.settings, job.plan.connection.as_deref())
+            .and_then(|target| target.remembers(LoadId { site: &self.identity.id, delivery: of }))
             .unwrap_or(false);
         // A delivery without records leaves no row in the target.
         Ok(Some(of).filter(|_| remembers || job.size == 0))
     }
 
-    fn loaded_before_by(&self, job: &Job, again: bool) -> Result<Option<DeliveryId>, EngineError> {
-        if again || job.attempts > 0 || job.plan.on_duplicate == OnDuplicate::Load {
+    fn loaded_before_by(&self, job: &Job) -> Result<Option<DeliveryId>, EngineError> {
+        if job.again || job.attempts > 0 || job.plan.on_duplicate == OnDuplicate::Load {
             return Ok(None);
         }
         let (name, fingerprint) = (&job.plan.name, &job.plan.fingerprint);
-        if job.plan.table.mode == Mode::Insert {
-            return Ok(self.ledger.view().loaded_with(name, &job.hash, fingerprint)?);
+        if job.plan.table.mode == targets::Mode::Insert {
+            return Ok(self.ledger().view().loaded_with(name, &job.hash, fingerprint)?);
         }
-        let latest = self.ledger.view().latest_loaded(name)?;
+        let latest = self.ledger().view().latest_loaded(name)?;
         Ok(latest
             .filter(|latest| latest.hash == job.hash && latest.plan.as_deref() == Some(fingerprint))
             .map(|latest| latest.delivery))
     }
 
-    fn run(&mut self, job: &Job, observer: &mut dyn Observer) -> Result<End, Fault> {
+    fn run_delivery(
+        &self,
+        job: &Job,
+        mode: Mode,
+        untold: &mut Vec<Event>,
+        observer: &mut dyn Observer,
+    ) -> Result<End, Fault> {
         if job.size == 0 {
             return Ok(empty_file(&job.plan));
         }
-        let mut work = match self.validate(job, observer)? {
+        let mut work = match self.validate(job, mode, observer)? {
             Ok(work) => work,
             // Nothing but a byte order mark or blank lines.
             Err((Reason::Empty, _)) if job.plan.empty_file == EmptyFile::Load => {
@@ -202,7 +299,7 @@ impl Engine {
             self.record(job.id, vec![validated])?;
         } else {
             // The ledger learns it together with the outcome.
-            self.untold.push(validated);
+            untold.push(validated);
         }
         let verdict = match &work.seal.verdict {
             Verdict::Hold { .. } if job.accepts(work.seal.rejected) => Verdict::Load,
@@ -226,16 +323,19 @@ impl Engine {
 
     /// Validates the archived bytes; or says why they are refused as a whole.
     fn validate(
-        &mut self,
+        &self,
         job: &Job,
+        mode: Mode,
         observer: &mut dyn Observer,
     ) -> Result<Result<WorkFile, (Reason, String)>, Fault> {
         let file = self.open_archived(job)?;
+        let share = self.memory.share(job.size, mode == Mode::Alone);
         let options = PipelineOptions {
             work_folder: &self.folders.work(),
-            max_memory_bytes: self.site.settings.max_memory_bytes,
+            key_memory_bytes: share.bytes,
             keep_rows: true,
             secret: self.secret,
+            stopping: &self.stopping,
         };
         let mut progress = |done| observer.progress(&job.file, Step::Validating, done, job.size);
         match pipeline::validate(&job.plan, Box::new(file), options, &self.pool, &mut progress) {
@@ -248,6 +348,7 @@ impl Engine {
             }
             Err(PipelineError::Validate(error)) => Err(error.into()),
             Err(error @ PipelineError::Lost) => Err(Fault::Lasting(error.to_string())),
+            Err(PipelineError::Stopped) => Err(Fault::Stopped),
         }
     }
 
@@ -273,7 +374,13 @@ impl Engine {
     }
 
     /// Records how a delivery ended.
-    fn settle(&mut self, job: &Job, end: End, started: Duration) -> Result<DeliveryReport, EngineError> {
+    fn settle(
+        &self,
+        job: &Job,
+        end: End,
+        untold: Vec<Event>,
+        started: Duration,
+    ) -> Result<Delivered, EngineError> {
         let worked_millis = millis_since(self, started);
         let table = job.plan.table.table.clone();
         let loaded = matches!(end.outcome, Outcome::Loaded | Outcome::LoadedWithRejects);
@@ -297,35 +404,32 @@ impl Engine {
                 worked_millis,
             },
         };
-        let mut events: Vec<(DeliveryId, Event)> = std::mem::take(&mut self.untold)
-            .into_iter()
-            .chain([event])
-            .map(|event| (job.id, event))
-            .collect();
-        if loaded {
-            events.extend(self.overtaken_by(job)?);
-        }
-        self.ledger.append(self.clock.unix_millis(), &events)?;
+        let mut events: Vec<(DeliveryId, Event)> =
+            untold.into_iter().chain([event]).map(|event| (job.id, event)).collect();
+        let overtaken = if loaded { self.overtaken_by(job)? } else { Vec::new() };
+        events.extend(overtaken.iter().map(|delivery| (*delivery, Event::Overtaken { by: job.id })));
+        self.ledger().append(self.clock.unix_millis(), &events)?;
         let mut report = DeliveryReport::new(Some(job.id), &job.file, Some(&job.plan.name), end.outcome);
         (report.reason, report.message, report.tally) = (end.reason, end.message, end.tally);
         (report.tables, report.reports, report.sample) = (tables, end.reports, end.sample);
         report.worked_millis = worked_millis;
-        Ok(report)
+        let blocks = end.outcome.needs_attention().then(|| job.blocker());
+        Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken })
     }
 }
 
 impl Engine {
     /// Held and failed deliveries of the same bytes and mapping: now that these are loaded, nobody has to look at the
     /// others any more.
-    fn overtaken_by(&self, job: &Job) -> Result<Vec<(DeliveryId, Event)>, LedgerError> {
+    fn overtaken_by(&self, job: &Job) -> Result<Vec<DeliveryId>, LedgerError> {
         let filter = Filter {
             states: vec![State::Held, State::Failed],
             mapping: Some(job.plan.name.clone()),
             ..Filter::default()
         };
-        let waiting = self.ledger.view().list(&filter)?;
+        let waiting = self.ledger().view().list(&filter)?;
         let same = waiting.into_iter().filter(|delivery| delivery.hash == job.hash && delivery.id != job.id);
-        Ok(same.map(|delivery| (delivery.id, Event::Overtaken { by: job.id })).collect())
+        Ok(same.map(|delivery| delivery.id).collect())
     }
 }
 

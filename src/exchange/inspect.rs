@@ -86,9 +86,10 @@ impl Inspector {
     ) -> Result<Inspection, InspectError> {
         let options = PipelineOptions {
             work_folder: &self.folder,
-            max_memory_bytes: self.max_memory_bytes,
+            key_memory_bytes: self.max_memory_bytes / 4,
             keep_rows,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
+            stopping: &std::sync::atomic::AtomicBool::new(false),
         };
         let work = match pipeline::validate(plan, Box::new(file), options, &self.pool, progress) {
             Ok(work) => work,
@@ -104,7 +105,7 @@ impl Inspector {
                 return Err(wire::WireError::io("read", path, cause).into());
             }
             Err(PipelineError::Validate(error)) => return Err(error.into()),
-            Err(PipelineError::Lost) => return Err(InspectError::Lost),
+            Err(PipelineError::Lost | PipelineError::Stopped) => return Err(InspectError::Lost),
         };
         let seal = &work.seal;
         let tally = Tally {
@@ -214,9 +215,10 @@ impl Inspector {
     ) -> Result<Vec<LoadedRow>, InspectError> {
         let options = PipelineOptions {
             work_folder: &self.folder,
-            max_memory_bytes: self.max_memory_bytes,
+            key_memory_bytes: self.max_memory_bytes / 4,
             keep_rows: true,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
+            stopping: &std::sync::atomic::AtomicBool::new(false),
         };
         let mut work = match pipeline::validate(plan, input, options, &self.pool, &mut |_| {}) {
             Ok(work) => work,

@@ -6,33 +6,46 @@
 //! Promise: a file that was taken ends in exactly one recorded outcome, whatever happens in between. What an engine
 //! left unfinished, the next one finishes: from the archive, under the plan that was in force, to the same effect.
 
+pub mod ask;
+pub mod backoff;
 pub mod clock;
+pub mod decide;
 pub mod deliver;
 pub mod inspect;
+pub mod lanes;
+pub mod live;
+pub mod load;
+mod memory;
 pub mod pipeline;
 pub mod recover;
 pub mod report;
 mod rows;
+pub mod run;
 pub mod take;
 pub mod target;
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use thiserror::Error;
 
 use crate::{
-    ledger::{Event, Ledger, LedgerError},
-    mapping::{MappingError, Problems, Site, plan::Plan},
+    ledger::{Answer, Event, Ledger, LedgerError},
+    mapping::{MappingError, Problems, Site},
     model::DeliveryId,
-    targets::{Target, TargetError},
+    sources::filesystem::{self, FileSystem},
+    targets::TargetError,
     wire::{self, SiteLock, WireError},
 };
 use clock::Clock;
+use memory::KeyMemory;
 pub use report::{DeliveryReport, Sample};
+use target::Targets;
 
 /// Why the engine cannot work at all. What goes wrong with one delivery is in its report.
 #[derive(Debug, Error)]
@@ -61,12 +74,18 @@ pub enum EngineError {
          folder of the store away", .0.display()
     )]
     LedgerLost(PathBuf),
+    /// A store whose files other machines may change, or whose locks and durable writes cannot be trusted.
+    #[error(
+        "the store {} is on a network file system ({}), where locks and durable writes cannot be relied on: set `[store] \
+         path` in wharf.toml to a folder on a local disk", .0.display(), .1
+    )]
+    StoreOnNetwork(PathBuf, &'static str),
     /// The machine gives no threads or no random numbers.
     #[error("cannot start: {0}")]
     Start(String),
 }
 
-/// What the engine tells while it works. Calls come from its own thread.
+/// What the engine tells while it works on a delivery. Calls come from the thread that works on it.
 pub trait Observer {
     /// `done` of `total` units of a step of `file` are done.
     fn progress(&mut self, file: &Path, step: Step, done: u64, total: u64);
@@ -77,7 +96,8 @@ pub trait Observer {
 }
 
 /// What is being done with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// It is copied into the archive; bytes.
     Taking,
@@ -97,6 +117,12 @@ pub struct Folders {
 }
 
 impl Folders {
+    /// Those of a site.
+    #[must_use]
+    pub fn of(site: &Site) -> Self {
+        Self { site: site.dir.clone(), store: site.settings.store.clone() }
+    }
+
     /// The copies of all files taken.
     #[must_use]
     pub fn archive(&self) -> PathBuf {
@@ -119,6 +145,18 @@ impl Folders {
     #[must_use]
     pub fn reject_file(&self, delivery: DeliveryId) -> PathBuf {
         self.rejects().join(format!("{delivery}.rejects"))
+    }
+
+    /// The lock of the engine.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.store.join("lock")
+    }
+
+    /// What the engine that runs tells of itself, for `status`.
+    #[must_use]
+    pub fn live(&self) -> PathBuf {
+        self.store.join("live.json")
     }
 
     /// The ledger.
@@ -146,19 +184,22 @@ impl Folders {
     }
 }
 
-/// The engine of one site.
+/// The engine of one site. Several threads may work with it at once; each delivery is one thread's.
 pub struct Engine {
     site: Site,
     folders: Folders,
-    ledger: Ledger,
+    ledger: Mutex<Ledger>,
+    /// The site's identity and key, as the ledger has them.
+    identity: crate::ledger::Site,
     pool: rayon::ThreadPool,
     clock: Box<dyn Clock>,
-    targets: HashMap<Option<String>, Arc<dyn Target>>,
-    /// Events of the delivery at hand that the ledger learns together with its outcome.
-    untold: Vec<Event>,
+    targets: Targets,
+    memory: KeyMemory,
     /// Keys the hashes of keys in this engine's work.
     secret: [u64; 2],
-    lock: SiteLock,
+    lock: Mutex<SiteLock>,
+    /// No new work is begun, and what can be broken off is.
+    stopping: AtomicBool,
 }
 
 impl Engine {
@@ -167,7 +208,7 @@ impl Engine {
     /// # Errors
     /// When the site cannot be worked on.
     pub fn open(site: Site, command: &str, clock: Box<dyn Clock>) -> Result<Self, EngineError> {
-        let folders = Folders { site: site.dir.clone(), store: site.settings.store.clone() };
+        let folders = Folders::of(&site);
         let is_new = !folders.store.exists();
         for folder in [folders.archive(), folders.work(), folders.rejects()] {
             wire::folder::ensure(&folder)?;
@@ -178,7 +219,10 @@ impl Engine {
             std::fs::set_permissions(&folders.store, nobody_else)
                 .map_err(|cause| WireError::io("protect", &folders.store, cause))?;
         }
-        let lock = SiteLock::acquire(&folders.store.join("lock"), command)?;
+        if let Ok(FileSystem::Network(kind)) = filesystem::kind(&folders.store) {
+            return Err(EngineError::StoreOnNetwork(folders.store, kind));
+        }
+        let lock = SiteLock::acquire(&folders.lock(), command)?;
         let known = folders.ledger().metadata().is_ok_and(|ledger| ledger.len() > 0);
         if !known && has_files(&folders.archive()) {
             return Err(EngineError::LedgerLost(folders.ledger()));
@@ -191,15 +235,17 @@ impl Engine {
         let pool = pool.build().map_err(|error| EngineError::Start(error.to_string()))?;
         let secret = [random::<8>()?, random::<8>()?].map(u64::from_le_bytes);
         Ok(Self {
+            identity: ledger.site().clone(),
+            memory: KeyMemory::new(site.settings.max_memory_bytes / 4),
+            ledger: Mutex::new(ledger),
+            targets: Targets::default(),
+            lock: Mutex::new(lock),
+            stopping: AtomicBool::new(false),
             site,
             folders,
-            ledger,
             pool,
             clock,
-            targets: HashMap::new(),
-            untold: Vec::new(),
             secret,
-            lock,
         })
     }
 
@@ -215,25 +261,53 @@ impl Engine {
         &self.folders
     }
 
-    /// Records events of one delivery, all or none.
-    fn record(&mut self, delivery: DeliveryId, events: Vec<Event>) -> Result<(), LedgerError> {
+    /// Lets the work end: a transaction at hand is finished, everything else is broken off and left to the next engine.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        locked(&self.ledger)
+    }
+
+    /// The engine before did not end in order.
+    fn was_left_behind(&self) -> bool {
+        locked(&self.lock).was_left_behind()
+    }
+
+    /// What was to be done is done, and nothing is half made.
+    fn end_in_order(&self) {
+        locked(&self.lock).end_in_order();
+    }
+
+    /// Records events of one delivery, all or none, and gives their sequence numbers.
+    fn record(&self, delivery: DeliveryId, events: Vec<Event>) -> Result<Vec<u64>, LedgerError> {
+        self.record_answering(delivery, events, &[])
+    }
+
+    /// Records events of one delivery, and with them the answers that they give.
+    fn record_answering(
+        &self,
+        delivery: DeliveryId,
+        events: Vec<Event>,
+        answers: &[(u64, Answer)],
+    ) -> Result<Vec<u64>, LedgerError> {
         let events: Vec<_> = events.into_iter().map(|event| (delivery, event)).collect();
-        self.ledger.append(self.clock.unix_millis(), &events)
+        self.ledger().append_answering(self.clock.unix_millis(), &events, answers)
     }
 
     fn new_id(&self) -> Result<DeliveryId, EngineError> {
         Ok(DeliveryId::new(self.clock.unix_millis(), &random::<10>()?))
     }
+}
 
-    /// The target of a plan; opened once.
-    fn target(&mut self, plan: &Plan) -> Result<Arc<dyn Target>, TargetError> {
-        if let Some(target) = self.targets.get(&plan.connection) {
-            return Ok(Arc::clone(target));
-        }
-        let target = target::open(&self.site.settings, plan.connection.as_deref())?;
-        self.targets.insert(plan.connection.clone(), Arc::clone(&target));
-        Ok(target)
-    }
+/// The lock, whoever panicked while holding it: what it guards is never left half changed.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// True when a whole file lies anywhere in the archive.

@@ -7,7 +7,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read,
     path::Path,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
 };
 
 use thiserror::Error;
@@ -31,6 +35,9 @@ pub enum PipelineError {
     /// A step ended without an answer; its panic is in the log.
     #[error("a validation step ended unexpectedly")]
     Lost,
+    /// It was told to stop.
+    #[error("it was stopped")]
+    Stopped,
 }
 
 /// How a file is validated.
@@ -38,12 +45,14 @@ pub enum PipelineError {
 pub struct PipelineOptions<'a> {
     /// Where work files overflow to.
     pub work_folder: &'a Path,
-    /// Memory for everything, in bytes: a quarter of it is for key sets.
-    pub max_memory_bytes: u64,
+    /// Memory for key sets, in bytes.
+    pub key_memory_bytes: u64,
     /// Keep the rows for loading.
     pub keep_rows: bool,
     /// Keys the hashes of keys.
     pub secret: [u64; 2],
+    /// Set when validation is to be broken off.
+    pub stopping: &'a AtomicBool,
 }
 
 /// Chunks under way at once: one a thread, as many ready to start, and two being sequenced. More would only wait.
@@ -68,7 +77,7 @@ pub fn validate(
     let step = Arc::new(PureStep::new(Arc::clone(plan), splitter, &opened.layout, options.secret));
     let sequence_options = SequenceOptions {
         folder: options.work_folder,
-        key_memory_bytes: usize::try_from(options.max_memory_bytes / 4).unwrap_or(usize::MAX),
+        key_memory_bytes: usize::try_from(options.key_memory_bytes).unwrap_or(usize::MAX),
         keep_rows: options.keep_rows,
     };
     let mut sequence = Sequence::new(Arc::clone(plan), &opened, &step, sequence_options)?;
@@ -79,13 +88,17 @@ pub fn validate(
     let (mut started, mut sequenced, mut ended) = (0u64, 0u64, false);
     loop {
         while !ended && started - sequenced < in_flight(pool) as u64 {
+            if options.stopping.load(Ordering::Relaxed) {
+                return Err(PipelineError::Stopped);
+            }
             let Some(chunk) = opened.framer.next_chunk()? else {
                 ended = true;
                 break;
             };
             let (step, results) = (Arc::clone(&step), results.clone());
             let records = spare.pop().unwrap_or_default();
-            pool.spawn(move || {
+            // First come, first served: no delivery keeps the others from the pool.
+            pool.spawn_fifo(move || {
                 // A step that panics must not leave the sequence waiting for ever.
                 let outcome =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step.run(chunk, records)));

@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    ledger::Reports,
+    ledger::{DeliveryState, Reports},
     model::{DeliveryId, Outcome, Reason, Reject, Tally, Violation, printable, reject::MASK},
     rejects,
-    validate::{Seal, ValidateError, WorkFile},
+    validate::{Seal, ValidateError, WorkFile, work::RejectFile},
 };
 
 /// Rejects shown with a delivery's outcome.
@@ -58,6 +59,34 @@ impl DeliveryReport {
             reports: Reports::default(),
             sample: Vec::new(),
             worked_millis: 0,
+        }
+    }
+
+    /// What the ledger knows of a delivery, as a report of this outcome.
+    #[must_use]
+    pub fn of(delivery: &DeliveryState, outcome: Outcome) -> Self {
+        let name = delivery.file.to_string();
+        let file = delivery.source_path.as_deref().unwrap_or(Path::new(&name));
+        Self {
+            reason: delivery.reason,
+            message: delivery.message.clone(),
+            tally: delivery.tally.unwrap_or_default(),
+            tables: delivery.tables.clone(),
+            reports: delivery.reports.clone(),
+            worked_millis: delivery.worked_millis.unwrap_or_default(),
+            ..Self::new(Some(delivery.id), file, delivery.mapping.as_deref(), outcome)
+        }
+    }
+
+    /// Adds the first rejects, as they were kept.
+    pub(super) fn add_sample(&mut self, kept: &Path) {
+        let Ok(kept) = File::open(kept).map_err(ValidateError::Work).and_then(RejectFile::open) else {
+            return;
+        };
+        let rejects =
+            kept.rejects().and_then(|rejects| rejects.take(SAMPLE_REJECTS).collect::<Result<Vec<_>, _>>());
+        if let Ok(rejects) = rejects {
+            self.sample = rejects.iter().flat_map(|reject| sample_of(&kept.seal, reject)).collect();
         }
     }
 }

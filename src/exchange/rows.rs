@@ -28,7 +28,7 @@ pub const MOST_TARGET_REJECTS: usize = 1_000;
 impl Engine {
     /// Ends a delivery of which nothing is loaded, with its reports.
     pub(super) fn withhold(
-        &mut self,
+        &self,
         job: &Job,
         work: &WorkFile,
         outcome: Outcome,
@@ -44,21 +44,28 @@ impl Engine {
     }
 
     pub(super) fn load_rows(
-        &mut self,
+        &self,
         job: &Job,
         work: &mut WorkFile,
         observer: &mut dyn Observer,
     ) -> Result<End, Fault> {
-        let target = self.target(&job.plan)?;
-        let site = self.ledger.site().id.clone();
+        let settings = &self.site.settings;
+        let connection = job.plan.connection.as_deref();
+        let target = self.targets.get(settings, connection)?;
         let schema = row_schema(&job.plan, &work.seal.layout);
-        let load = LoadId { site: &site, delivery: job.id };
+        let load = LoadId { site: &self.identity.id, delivery: job.id };
+        let turn = settings.connection(connection).map(|found| self.targets.turn(&found.path));
+        // Nothing is begun that would keep the engine from ending; what is begun is finished.
+        if self.is_stopping() {
+            return Err(Fault::Stopped);
+        }
         let loading = match target.begin(load, &job.plan.table, schema) {
             Ok(Begun::Open(open)) => self.write_rows(job, work, open, observer)?,
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,
             Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
             Err(error) => return Err(error.into()),
         };
+        drop(turn);
         let tally = match loading {
             Loading::Done(tally) => tally,
             Loading::Withheld(outcome, reason, message) => {
@@ -86,7 +93,7 @@ impl Engine {
         })
     }
 
-    fn misfit(&mut self, job: &Job, work: &WorkFile, differences: &[String]) -> Result<End, Fault> {
+    fn misfit(&self, job: &Job, work: &WorkFile, differences: &[String]) -> Result<End, Fault> {
         let message = format!(
             "the table {} does not fit the mapping: {}",
             job.plan.table.table,
@@ -96,7 +103,7 @@ impl Engine {
     }
 
     fn write_rows(
-        &mut self,
+        &self,
         job: &Job,
         work: &mut WorkFile,
         mut open: Box<dyn Load>,
@@ -166,12 +173,7 @@ impl Engine {
     }
 
     /// The target has the delivery already: the process ended before the ledger knew.
-    fn loaded_before(
-        &mut self,
-        job: &Job,
-        work: &mut WorkFile,
-        committed: Committed,
-    ) -> Result<Loading, Fault> {
+    fn loaded_before(&self, job: &Job, work: &mut WorkFile, committed: Committed) -> Result<Loading, Fault> {
         if committed.rejects != ContentHash([0; 32]) {
             let path = self.folders.reject_file(job.id);
             let file = File::open(&path).map_err(|cause| WireError::io("open", &path, cause))?;
@@ -190,7 +192,7 @@ impl Engine {
     }
 
     /// Turns rows that the target refused into rejects.
-    fn add_refusals(&mut self, job: &Job, work: &mut WorkFile, refusals: &[RowRefusal]) -> Result<(), Fault> {
+    fn add_refusals(&self, job: &Job, work: &mut WorkFile, refusals: &[RowRefusal]) -> Result<(), Fault> {
         if refusals.is_empty() {
             return Ok(());
         }
@@ -227,7 +229,7 @@ impl Engine {
     }
 
     /// Keeps the rejects beyond this run, durably.
-    fn keep_rejects(&mut self, job: &Job, work: &WorkFile) -> Result<(), Fault> {
+    fn keep_rejects(&self, job: &Job, work: &WorkFile) -> Result<(), Fault> {
         if !work.has_rejects() {
             return Ok(());
         }
@@ -236,7 +238,7 @@ impl Engine {
         Ok(file.commit_replace()?)
     }
 
-    fn write_reports(&mut self, job: &Job, work: &WorkFile, refused: bool) -> Result<Reports, Fault> {
+    fn write_reports(&self, job: &Job, work: &WorkFile, refused: bool) -> Result<Reports, Fault> {
         if !work.has_rejects() {
             return Ok(Reports::default());
         }
@@ -248,7 +250,7 @@ impl Engine {
                 )));
             }
         }
-        let ids = RejectIds::new(self.ledger.site().key, job.id);
+        let ids = RejectIds::new(self.identity.key, job.id);
         let context =
             Context { seal: &work.seal, ids: &ids, report_max: self.site.settings.report_max, refused };
         let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &job.name, work, context)?;

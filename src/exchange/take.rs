@@ -1,29 +1,38 @@
 //! Taking a file: its bytes are copied into the archive while they are hashed, the source is looked at again, and the
-//! ledger knows, all durably, before anything else happens.
+//! ledger knows, all durably, before anything else happens; then the source is told.
 
 use std::{
     fs::File,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use super::{DeliveryReport, Engine, EngineError, Folders, Observer, Step};
+use super::{
+    DeliveryReport, Engine, EngineError, Folders, Observer, Step,
+    lanes::{Blocker, LaneId},
+};
 use crate::{
-    ledger::{Event, Stop, Taken},
-    mapping::{Choice, plan::Plan},
+    ledger::{Answer, Event, Stop, Taken},
+    mapping::{Choice, OrderKey, Plan},
     model::{ContentHash, DeliveryId, FileName, Outcome, Reason, Tally},
-    wire::{self, FileStamp, WireError},
+    wire::{self, Copied, FileStamp, WireError},
 };
 
 /// The source of files that are named on the command line.
 pub const COMMAND_LINE: &str = "command line";
 
+/// The arrival of a delivery that the ledger has not heard of yet: after all others.
+pub const UNRECORDED: u64 = u64::MAX;
+
 /// A file in the archive that has to run under a plan.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// The delivery.
     pub id: DeliveryId,
+    /// When it came, as a number of the ledger.
+    pub arrival: u64,
     /// The file as it was named to the engine.
     pub file: PathBuf,
     /// Its name.
@@ -38,6 +47,12 @@ pub struct Job {
     pub verify: bool,
     /// The plan in force.
     pub plan: Arc<Plan>,
+    /// The table it goes to.
+    pub lane: LaneId,
+    /// Its place among the deliveries of its table.
+    pub order: OrderKey,
+    /// It waits for other mappings until then, by the engine's clock that never goes back.
+    pub waits_until: Duration,
     /// The copy is known to nobody but this job yet.
     pub new_copy: bool,
     /// Events that the ledger learns together with the first of its run: one durable write instead of two.
@@ -46,6 +61,8 @@ pub struct Job {
     pub attempts: u32,
     /// Rejects that a person has accepted.
     pub approved_rejects: Option<u64>,
+    /// It is loaded even if its bytes were loaded before.
+    pub again: bool,
 }
 
 impl Job {
@@ -53,6 +70,12 @@ impl Job {
     #[must_use]
     pub fn accepts(&self, rejected: u64) -> bool {
         self.approved_rejects.is_some_and(|approved| rejected <= approved)
+    }
+
+    /// What it is to others of its table while a person has to decide about it.
+    #[must_use]
+    pub fn blocker(&self) -> Blocker {
+        Blocker { id: self.id, arrival: self.arrival, mapping: self.plan.name.clone(), hash: self.hash }
     }
 }
 
@@ -63,14 +86,67 @@ pub struct LoadOptions {
     pub mapping: Option<Arc<Plan>>,
     /// Load bytes that were loaded before.
     pub again: bool,
+    /// The request that asks for it; it is answered with the first event.
+    pub request: Option<u64>,
 }
 
 /// What came of taking a file.
+#[derive(Debug)]
 pub enum TakenFile {
     /// These have to run; several when mappings share the file.
     Jobs(Vec<Job>),
     /// Nothing is to be done.
     Ended(Box<DeliveryReport>),
+}
+
+/// A file whose bytes lie in the archive, before the ledger knows.
+pub(super) struct Archived {
+    /// The delivery that it will be.
+    pub(super) id: DeliveryId,
+    pub(super) hash: ContentHash,
+    pub(super) size: u64,
+    pub(super) path: PathBuf,
+    /// The archive did not have the bytes before.
+    pub(super) is_new: bool,
+    /// The copy while it is not durable yet.
+    pub(super) copied: Option<Copied>,
+}
+
+/// Where a file came from, as the ledger keeps it.
+pub(super) struct Origin<'a> {
+    pub(super) source: &'a str,
+    pub(super) path: &'a Path,
+    pub(super) name: &'a FileName,
+    pub(super) modified_nanos: i128,
+    pub(super) stamp: Option<String>,
+    pub(super) evidence: Option<String>,
+}
+
+/// Why a file was not taken.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// It was written to meanwhile.
+    Changed,
+    /// Its folder or its disk is at fault.
+    Source(WireError),
+    /// The site's own store is.
+    Store(WireError),
+}
+
+impl NotTaken {
+    pub(super) fn reason(&self) -> Reason {
+        if matches!(self, Self::Changed) { Reason::Changed } else { Reason::Fault }
+    }
+
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Changed => {
+                "the file changed while it was read, so nothing was taken; try again when it is complete"
+                    .to_owned()
+            }
+            Self::Source(error) | Self::Store(error) => with_help(error),
+        }
+    }
 }
 
 impl Engine {
@@ -79,92 +155,160 @@ impl Engine {
     /// # Errors
     /// When the ledger or the store fails. That the file itself cannot be taken is in its report.
     pub fn take(
-        &mut self,
+        &self,
         file: &Path,
         options: &LoadOptions,
         observer: &mut dyn Observer,
     ) -> Result<TakenFile, EngineError> {
         let started = self.clock.elapsed();
         let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());
-        let plans = match self.plans_for(&name, options) {
+        let plans = self.plans_for(&name, options.mapping.as_ref(), None);
+        if let Err((reason @ Reason::Fault, message)) = plans {
+            return self.not_taken(file, options.request, reason, message);
+        }
+        let archived = wire::open_regular(file)
+            .map_err(NotTaken::Source)
+            .and_then(|source| Ok((FileStamp::of(&source, file).map_err(NotTaken::Source)?, source)));
+        let archived = match archived {
+            Ok((stamp, source)) => self.archive(&source, file, &name, observer)?.map(|done| (stamp, done)),
+            Err(why) => Err(why),
+        };
+        let (stamp, mut archived) = match archived {
+            Ok(done) => done,
+            Err(why) => return self.not_taken(file, options.request, why.reason(), why.message()),
+        };
+        if let Some(copied) = archived.copied.take() {
+            copied.sync()?;
+        }
+        let origin = Origin {
+            source: COMMAND_LINE,
+            path: file,
+            name: &name,
+            modified_nanos: stamp.modified_nanos,
+            stamp: None,
+            evidence: None,
+        };
+        let plans = match plans {
             Ok(plans) => plans,
-            Err((reason @ Reason::Fault, message)) => return Ok(not_taken(file, reason, message)),
             Err((reason, message)) => {
-                let archived = match self.archive(file, &name, observer)? {
-                    Ok(archived) => archived,
-                    Err((reason, message)) => return Ok(not_taken(file, reason, message)),
-                };
-                let id = archived.id;
                 let worked_millis = millis_since(self, started);
-                let taken = self.taken(file, &name, &archived, None);
-                self.record(id, vec![taken, Event::Refused(stop(reason, &message, worked_millis))])?;
-                return Ok(TakenFile::Ended(Box::new(ended(id, file, None, reason, message, worked_millis))));
+                let taken = self.taken(&origin, &archived, None);
+                let answers = accepted(options.request, vec![archived.id]);
+                let events = vec![taken, Event::Refused(stop(reason, &message, worked_millis))];
+                self.record_answering(archived.id, events, &answers)?;
+                let report = ended(archived.id, file, reason, message, worked_millis);
+                return Ok(TakenFile::Ended(Box::new(report)));
             }
         };
-        let archived = match self.archive(file, &name, observer)? {
-            Ok(archived) => archived,
-            Err((reason, message)) => return Ok(not_taken(file, reason, message)),
-        };
-        let mut jobs = Vec::new();
-        for plan in plans {
-            let id = if jobs.is_empty() { archived.id } else { self.new_id()? };
-            self.ledger.keep_plan(&plan.fingerprint, &plan.name, &plan.source)?;
-            jobs.push(Job {
-                id,
-                file: file.to_owned(),
-                name: name.clone(),
-                size: archived.size,
-                hash: archived.hash,
-                archive: archived.path.clone(),
-                verify: false,
-                new_copy: !archived.reused,
-                pending: vec![self.taken(file, &name, &archived, Some(&plan))],
-                plan,
-                attempts: 0,
-                approved_rejects: None,
-            });
+        let mut jobs = self.jobs(&origin, &archived, &plans)?;
+        for job in &mut jobs {
+            job.again = options.again;
         }
-        if jobs.len() > 1 {
+        if jobs.len() > 1 || options.request.is_some() {
             // Deliveries that have to wait for another are known before that one begins. All at once, as the copy that
             // they share is known by the first one's id.
-            let pending = jobs.iter_mut().flat_map(|job| {
-                let id = job.id;
-                std::mem::take(&mut job.pending).into_iter().map(move |event| (id, event))
-            });
-            let taken: Vec<_> = pending.collect();
-            if let Err(error) = self.ledger.append(self.clock.unix_millis(), &taken) {
-                if !archived.reused && error.is_passing() {
-                    // Nothing was recorded, so nobody will ever ask for the copy.
-                    let _ = std::fs::remove_file(&archived.path);
-                }
-                return Err(error.into());
-            }
+            let answers = accepted(options.request, jobs.iter().map(|job| job.id).collect());
+            self.record_taken(&mut jobs, &answers)?;
         }
         Ok(TakenFile::Jobs(jobs))
     }
 
-    /// The plans that take the file; or why it is refused (or, as a fault, not even taken).
-    fn plans_for(&self, name: &FileName, options: &LoadOptions) -> Result<Vec<Arc<Plan>>, (Reason, String)> {
-        if let Some(plan) = &options.mapping {
+    /// The deliveries that a file makes, one a plan; the ledger has not heard of them yet.
+    pub(super) fn jobs(
+        &self,
+        origin: &Origin<'_>,
+        archived: &Archived,
+        plans: &[Arc<Plan>],
+    ) -> Result<Vec<Job>, EngineError> {
+        let mut jobs = Vec::new();
+        for plan in plans {
+            let id = if jobs.is_empty() { archived.id } else { self.new_id()? };
+            self.ledger().keep_plan(&plan.fingerprint, &plan.name, &plan.source)?;
+            jobs.push(Job {
+                id,
+                arrival: UNRECORDED,
+                file: origin.path.to_owned(),
+                name: origin.name.clone(),
+                size: archived.size,
+                hash: archived.hash,
+                archive: archived.path.clone(),
+                verify: false,
+                lane: self.lane(plan),
+                order: plan.order_key(&origin.name.to_text(), origin.modified_nanos),
+                waits_until: self.clock.elapsed() + plan.wait_limit,
+                new_copy: archived.is_new,
+                pending: vec![self.taken(origin, archived, Some(plan))],
+                plan: Arc::clone(plan),
+                attempts: 0,
+                approved_rejects: None,
+                again: false,
+            });
+        }
+        Ok(jobs)
+    }
+
+    /// Records what the jobs have pending, all or none, with the answers that this gives.
+    pub(super) fn record_taken(
+        &self,
+        jobs: &mut [Job],
+        answers: &[(u64, Answer)],
+    ) -> Result<(), EngineError> {
+        let events: Vec<(DeliveryId, Event)> =
+            jobs.iter().flat_map(|job| job.pending.iter().map(|event| (job.id, event.clone()))).collect();
+        let recorded = self.ledger().append_answering(self.clock.unix_millis(), &events, answers);
+        let sequences = recorded.inspect_err(|error| {
+            for job in jobs.iter().filter(|job| job.new_copy && error.is_passing()) {
+                // Nothing was recorded, so nobody will ever ask for the copy.
+                let _ = std::fs::remove_file(&job.archive);
+            }
+        })?;
+        let mut sequences = sequences.into_iter();
+        for job in jobs {
+            let mine: Vec<u64> = sequences.by_ref().take(job.pending.len()).collect();
+            job.arrival = mine.first().copied().unwrap_or(job.arrival);
+            job.pending.clear();
+        }
+        Ok(())
+    }
+
+    /// The table that a plan loads into.
+    pub(super) fn lane(&self, plan: &Plan) -> LaneId {
+        let connection = self.site.settings.connection(plan.connection.as_deref());
+        LaneId {
+            database: connection.map(|found| found.path.clone()).unwrap_or_default(),
+            table: plan.table.table.to_lowercase(),
+        }
+    }
+
+    /// The plans that take the file; or why it is refused (or, as a fault, not even taken). `source` is the one that it
+    /// comes from, none for the command line.
+    pub(super) fn plans_for(
+        &self,
+        name: &FileName,
+        mapping: Option<&Arc<Plan>>,
+        source: Option<&str>,
+    ) -> Result<Vec<Arc<Plan>>, (Reason, String)> {
+        if let Some(plan) = mapping {
             return Ok(vec![Arc::clone(plan)]);
         }
         let catalog = &self.site.catalog;
-        match catalog.choose(&name.to_text()) {
+        let named = if source.is_none() { "name one with --mapping, or " } else { "" };
+        match catalog.choose(&name.to_text(), source) {
             Choice::One(plan) => Ok(vec![plan]),
             Choice::Several(plans) => Ok(plans),
             Choice::None => {
                 let known: Vec<&str> = catalog.iter().map(|entry| entry.name.as_str()).collect();
                 let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
                 let message = format!(
-                    "no mapping takes a file of this name (mappings in mappings/inbound: {known}); name one with \
-                     --mapping, or add the name to a mapping's `match`"
+                    "no mapping takes a file of this name (mappings in mappings/inbound: {known}); {named}add the name to a \
+                     mapping's `match`"
                 );
                 Err((Reason::NoMapping, message))
             }
             Choice::Ambiguous(names) => {
                 let message = format!(
-                    "the mappings {} all take a file of this name; make their `match` narrower, set `shared = true` in \
-                     each, or name one with --mapping",
+                    "the mappings {} all take a file of this name; {named}make their `match` narrower, or set `shared = \
+                     true` in each",
                     names.join(" and ")
                 );
                 Err((Reason::Ambiguous, message))
@@ -179,48 +323,51 @@ impl Engine {
         }
     }
 
-    fn archive(
-        &mut self,
-        file: &Path,
+    /// Copies an open file into the archive; the copy is not durable yet. `path` is for messages.
+    pub(super) fn archive(
+        &self,
+        source: &File,
+        path: &Path,
         name: &FileName,
         observer: &mut dyn Observer,
-    ) -> Result<Result<Archived, (Reason, String)>, EngineError> {
+    ) -> Result<Result<Archived, NotTaken>, EngineError> {
         let id = self.new_id()?;
-        let source = match wire::open_regular(file) {
-            Ok(source) => source,
-            Err(error) => return Ok(Err((Reason::Fault, with_help(&error)))),
+        let size = match FileStamp::of(source, path) {
+            Ok(stamp) => stamp.length,
+            Err(error) => return Ok(Err(NotTaken::Source(error))),
         };
-        let size = FileStamp::of(&source, file)?.length;
         // Bytes that are known already need no second copy.
-        if self.ledger.view().knows_size(size)? {
-            match hash_unchanged(&source, file, |done| observer.progress(file, Step::Taking, done, size)) {
+        let knows_size = self.ledger().view().knows_size(size)?;
+        if knows_size {
+            match hash_unchanged(source, path, |done| observer.progress(path, Step::Taking, done, size)) {
                 Ok(Some((hash, size))) => {
                     if let Some(path) = self.known_copy(hash, size)? {
-                        return Ok(Ok(Archived { id, hash, size, path, reused: true }));
+                        return Ok(Ok(Archived { id, hash, size, path, is_new: false, copied: None }));
                     }
                 }
-                Ok(None) => return Ok(Err((Reason::Changed, changed()))),
-                Err(error) => return Ok(Err((Reason::Fault, with_help(&error)))),
+                Ok(None) => return Ok(Err(NotTaken::Changed)),
+                Err(error) => return Ok(Err(NotTaken::Source(error))),
             }
         }
-        let path = self.archive_path(id, name);
-        wire::folder::ensure(path.parent().unwrap_or(&path))?;
-        match wire::copy_hashed(&source, file, &path, |done| {
-            observer.progress(file, Step::Taking, done, size)
-        }) {
-            Ok(copied) if copied.source_changed => Ok(Err((Reason::Changed, changed()))),
+        let target = self.archive_path(id, name);
+        if let Err(error) = wire::folder::ensure(target.parent().unwrap_or(&target)) {
+            return Ok(Err(NotTaken::Store(error)));
+        }
+        let progress = |done| observer.progress(path, Step::Taking, done, size);
+        Ok(match wire::copy_hashed(source, path, &target, progress) {
+            Ok(copied) if copied.source_changed => Err(NotTaken::Changed),
             Ok(copied) => {
                 let (hash, size) = (ContentHash(copied.hash), copied.length);
-                copied.sync()?;
-                Ok(Ok(Archived { id, hash, size, path, reused: false }))
+                Ok(Archived { id, hash, size, path: target, is_new: true, copied: Some(copied) })
             }
-            Err(error) => Ok(Err((Reason::Fault, with_help(&error)))),
-        }
+            Err(error) if error.is_about(&target) => Err(NotTaken::Store(error)),
+            Err(error) => Err(NotTaken::Source(error)),
+        })
     }
 
     /// An archived copy that has these bytes, as a look at every one of them shows.
     fn known_copy(&self, hash: ContentHash, size: u64) -> Result<Option<PathBuf>, EngineError> {
-        let Some(relative) = self.ledger.view().archived(size, &hash)? else { return Ok(None) };
+        let Some(relative) = self.ledger().view().archived(size, &hash)? else { return Ok(None) };
         let path = self.folders.archive().join(relative);
         let found = wire::open_regular(&path).and_then(|copy| wire::hash_file(&copy, &path, |_| {}));
         Ok(found.is_ok_and(|found| found == (hash.0, size)).then_some(path))
@@ -234,15 +381,16 @@ impl Engine {
         self.folders.archive().join(day).join(format!("{id}-{}", name.safe()))
     }
 
-    fn taken(&self, file: &Path, name: &FileName, archived: &Archived, plan: Option<&Plan>) -> Event {
+    pub(super) fn taken(&self, origin: &Origin<'_>, archived: &Archived, plan: Option<&Plan>) -> Event {
         let archive = self.folders.archive();
         Event::Taken(Taken {
-            file: name.clone(),
-            source: COMMAND_LINE.to_owned(),
-            source_path: Some(file.to_owned()),
-            stamp: None,
-            evidence: None,
+            file: origin.name.clone(),
+            source: origin.source.to_owned(),
+            source_path: Some(origin.path.to_owned()),
+            stamp: origin.stamp.clone(),
+            evidence: origin.evidence.clone(),
             size: archived.size,
+            modified_nanos: i64::try_from(origin.modified_nanos).ok(),
             hash: archived.hash,
             archive: archived
                 .path
@@ -254,9 +402,30 @@ impl Engine {
             plan: plan.map(|plan| plan.fingerprint.clone()),
         })
     }
+
+    /// Says that a file was not taken, to whoever asked for it.
+    fn not_taken(
+        &self,
+        file: &Path,
+        request: Option<u64>,
+        reason: Reason,
+        message: String,
+    ) -> Result<TakenFile, EngineError> {
+        if let Some(number) = request {
+            let answer = Answer::NotTaken { reason, message: message.clone() };
+            self.ledger().append_answering(self.clock.unix_millis(), &[], &[(number, answer)])?;
+        }
+        let mut report = DeliveryReport::new(None, file, None, Outcome::Failed);
+        (report.reason, report.message) = (Some(reason), Some(message));
+        Ok(TakenFile::Ended(Box::new(report)))
+    }
 }
 
-fn stop(reason: Reason, message: &str, worked_millis: u64) -> Stop {
+fn accepted(request: Option<u64>, deliveries: Vec<DeliveryId>) -> Vec<(u64, Answer)> {
+    request.map(|number| (number, Answer::Accepted { deliveries })).into_iter().collect()
+}
+
+pub(super) fn stop(reason: Reason, message: &str, worked_millis: u64) -> Stop {
     Stop {
         reason,
         message: message.to_owned(),
@@ -264,15 +433,6 @@ fn stop(reason: Reason, message: &str, worked_millis: u64) -> Stop {
         reports: crate::ledger::Reports::default(),
         worked_millis,
     }
-}
-
-/// Bytes that lie in the archive.
-struct Archived {
-    id: DeliveryId,
-    hash: ContentHash,
-    size: u64,
-    path: PathBuf,
-    reused: bool,
 }
 
 /// The hash and length of a file; none when it was written to meanwhile.
@@ -286,10 +446,6 @@ fn hash_unchanged(
     Ok((FileStamp::of(source, path)? == before).then_some((ContentHash(hash), length)))
 }
 
-fn changed() -> String {
-    "the file changed while it was read, so nothing was taken; try again when it is complete".to_owned()
-}
-
 /// An error of the disk with what can be done about it.
 #[must_use]
 pub fn with_help(error: &WireError) -> String {
@@ -299,25 +455,18 @@ pub fn with_help(error: &WireError) -> String {
     }
 }
 
-pub(super) fn millis_since(engine: &Engine, started: std::time::Duration) -> u64 {
+pub(super) fn millis_since(engine: &Engine, started: Duration) -> u64 {
     u64::try_from((engine.clock.elapsed() - started).as_millis()).unwrap_or(u64::MAX)
 }
 
-fn not_taken(file: &Path, reason: Reason, message: String) -> TakenFile {
-    let mut report = DeliveryReport::new(None, file, None, Outcome::Failed);
-    (report.reason, report.message) = (Some(reason), Some(message));
-    TakenFile::Ended(Box::new(report))
-}
-
-fn ended(
+pub(super) fn ended(
     id: DeliveryId,
     file: &Path,
-    mapping: Option<&str>,
     reason: Reason,
     message: String,
     worked_millis: u64,
 ) -> DeliveryReport {
-    let mut report = DeliveryReport::new(Some(id), file, mapping, Outcome::Refused);
+    let mut report = DeliveryReport::new(Some(id), file, None, Outcome::Refused);
     (report.reason, report.message, report.worked_millis) = (Some(reason), Some(message), worked_millis);
     report
 }

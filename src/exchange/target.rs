@@ -1,7 +1,12 @@
-//! Opens the database that a connection names.
+//! The databases that are loaded into, opened once each, and whose turn it is to write to them.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
 
+use super::locked;
 use crate::{
     mapping::Settings,
     targets::{
@@ -11,7 +16,7 @@ use crate::{
 };
 
 /// The target behind the connection of this name; none is the site's own database. A quarter of the site's memory is
-/// the database's cache.
+/// the databases' cache.
 ///
 /// # Errors
 /// The connection is not known, or its database cannot be opened.
@@ -24,8 +29,57 @@ pub fn open(settings: &Settings, connection: Option<&str>) -> Result<Arc<dyn Tar
     };
     let options = SqliteOptions {
         loads_table: found.loads_table.clone(),
-        cache_bytes: settings.max_memory_bytes / 4,
+        cache_bytes: settings.max_memory_bytes / 4 / (1 + settings.connections.len() as u64),
         busy_timeout: settings.busy_timeout,
     };
     Ok(Arc::new(SqliteTarget::open(&found.path, options)?))
+}
+
+/// The targets of a site.
+#[derive(Default)]
+pub(super) struct Targets {
+    open: Mutex<HashMap<Option<String>, Arc<dyn Target>>>,
+    writing: Mutex<HashSet<PathBuf>>,
+    written: Condvar,
+}
+
+impl Targets {
+    /// The target of a connection; opened once.
+    pub(super) fn get(
+        &self,
+        settings: &Settings,
+        connection: Option<&str>,
+    ) -> Result<Arc<dyn Target>, TargetError> {
+        let mut targets = locked(&self.open);
+        if let Some(target) = targets.get(&connection.map(str::to_owned)) {
+            return Ok(Arc::clone(target));
+        }
+        let target = open(settings, connection)?;
+        targets.insert(connection.map(str::to_owned), Arc::clone(&target));
+        Ok(target)
+    }
+
+    /// Waits until nobody else of this engine writes to the database. An SQLite file has one writer at a time, and
+    /// waiting for each other in it would count as a fault.
+    pub(super) fn turn(&self, database: &Path) -> WriteTurn<'_> {
+        let mut writing = locked(&self.writing);
+        while writing.contains(database) {
+            writing = self.written.wait(writing).unwrap_or_else(PoisonError::into_inner);
+        }
+        writing.insert(database.to_owned());
+        WriteTurn { targets: self, database: database.to_owned() }
+    }
+}
+
+/// The right to write to a database, until it is dropped.
+pub(super) struct WriteTurn<'a> {
+    targets: &'a Targets,
+    database: PathBuf,
+}
+
+impl Drop for WriteTurn<'_> {
+    fn drop(&mut self) {
+        locked(&self.targets.writing).remove(&self.database);
+        self.targets.written.notify_all();
+    }
 }

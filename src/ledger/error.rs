@@ -128,6 +128,12 @@ impl LedgerError {
         matches!(self, Self::Busy { .. })
     }
 
+    /// True when the disk has no room: it goes well when somebody has freed some.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
     /// What SQLite said, as an error of ours.
     pub(super) fn from_sqlite(path: &Path, cause: &rusqlite::Error) -> Self {
         let (path, said) = (path.to_path_buf(), cause.to_string());

@@ -18,10 +18,25 @@ pub enum Event {
     Taken(Taken),
     /// It waits for its turn.
     Waiting {
-        /// The held or failed delivery that it has to wait for, if it is that.
+        /// The delivery that it has to wait for, if it is one: held or failed, or of a mapping that its own waits for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         blocker: Option<DeliveryId>,
+        /// Why, in words for a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
+    /// A fault that may pass kept this attempt from loading: it waits for the next one.
+    Postponed {
+        /// What went wrong, in words for a person.
+        message: String,
+        /// When it may be tried again, in milliseconds since 1970.
+        not_before: u64,
+        /// How long this attempt worked, in milliseconds.
+        worked_millis: u64,
+    },
+    /// The program was told to end before this attempt had come to anything: it waits for its turn, and the attempt does
+    /// not count.
+    Interrupted,
     /// An attempt to validate and load it began; also when it begins again after a crash.
     Started {
         /// Number of the attempt, from 1, without gaps.
@@ -117,6 +132,9 @@ pub struct Taken {
     pub evidence: Option<String>,
     /// Its length in bytes.
     pub size: u64,
+    /// Last change of its content by the clock of whoever wrote it, in nanoseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_nanos: Option<i64>,
     /// BLAKE3 of its bytes.
     pub hash: ContentHash,
     /// Its copy, relative to the site's archive.
@@ -163,6 +181,8 @@ impl Event {
         match self {
             Self::Taken(_) => "taken",
             Self::Waiting { .. } => "waiting",
+            Self::Postponed { .. } => "postponed",
+            Self::Interrupted => "interrupted",
             Self::Started { .. } => "started",
             Self::Validated { .. } => "validated",
             Self::Loaded { .. } => "loaded",
@@ -226,11 +246,11 @@ mod file_name {
     }
 }
 
-mod raw_path {
+pub(super) mod raw_path {
     use std::{
         ffi::OsString,
         os::unix::ffi::{OsStrExt, OsStringExt},
-        path::PathBuf,
+        path::{Path, PathBuf},
     };
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -244,6 +264,20 @@ mod raw_path {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
         let raw = Option::<Raw>::deserialize(deserializer)?;
         raw.map(|raw| raw.bytes().map(|bytes| PathBuf::from(OsString::from_vec(bytes)))).transpose()
+    }
+
+    /// The same for a path that is always there.
+    pub mod path {
+        use super::*;
+
+        pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+            Raw::new(path.as_os_str().as_bytes()).serialize(serializer)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+            let bytes = Raw::deserialize(deserializer)?.bytes()?;
+            Ok(PathBuf::from(OsString::from_vec(bytes)))
+        }
     }
 }
 
@@ -261,6 +295,7 @@ pub(super) mod tests {
             stamp: Some("length=3 inode=7".into()),
             evidence: None,
             size: 3,
+            modified_nanos: Some(1_700_000_000_000_000_000),
             hash: ContentHash([7; 32]),
             archive: "2026/11/20/orders.csv".into(),
             mapping: Some("orders".into()),
@@ -290,7 +325,12 @@ pub(super) mod tests {
         };
         vec![
             Event::Taken(taken(b"orders.csv")),
-            Event::Waiting { blocker: number.is_multiple_of(2).then_some(other) },
+            Event::Waiting {
+                blocker: number.is_multiple_of(2).then_some(other),
+                why: Some("it waits for customers".into()),
+            },
+            Event::Postponed { message: "the database is locked".into(), not_before: 7, worked_millis: 3 },
+            Event::Interrupted,
             Event::Started { attempt: number, plan: Some("beef".into()) },
             Event::Validated {
                 read: 5,

@@ -10,6 +10,7 @@
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod request;
 mod row;
 mod schema;
 pub mod state;
@@ -20,6 +21,7 @@ pub mod view;
 pub use error::LedgerError;
 pub use event::{Event, Reports, Stop, Taken};
 pub use filter::Filter;
+pub use request::{Answer, Request, Wish};
 pub use schema::SCHEMA_VERSION;
 pub use state::{DeliveryState, Place};
 pub use store::{Ledger, Site};

@@ -17,7 +17,8 @@ macro_rules! columns {
         "arrival, id, file, source, source_path, stamp, evidence, size, hash, archive, mapping, taken_at, \
          plan, state, attempts, reason, message, retryable, other, approved_rejects, changed_at, settled, \
          worked_millis, rejects_report, errors_report, tables, violations, \
-         read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact"
+         read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact, \
+         modified, not_before"
     };
 }
 
@@ -32,7 +33,7 @@ const WRITE: &str = concat!(
     "INSERT INTO deliveries (",
     columns!(),
     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-     ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
+     ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
      attempts = excluded.attempts, reason = excluded.reason, message = excluded.message,
      retryable = excluded.retryable, other = excluded.other, approved_rejects = excluded.approved_rejects,
      changed_at = excluded.changed_at, settled = excluded.settled, worked_millis = excluded.worked_millis,
@@ -40,7 +41,7 @@ const WRITE: &str = concat!(
      violations = excluded.violations, read = excluded.read, inserted = excluded.inserted,
      updated = excluded.updated, unchanged = excluded.unchanged, superseded = excluded.superseded,
      filtered = excluded.filtered, rejected = excluded.rejected, withheld = excluded.withheld,
-     deleted = excluded.deleted, exact = excluded.exact"
+     deleted = excluded.deleted, exact = excluded.exact, not_before = excluded.not_before"
 );
 
 /// Writes the row of a delivery, whether it is new or not.
@@ -64,7 +65,7 @@ impl FromSql for Unsigned {
     }
 }
 
-fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 37]> {
+fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 39]> {
     let number = |value: u64| Value::Integer(integer(value));
     let count =
         |part: fn(&Tally) -> u64| state.tally.as_ref().map_or(Value::Null, |tally| number(part(tally)));
@@ -106,6 +107,8 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 37]> {
         count(|tally| tally.withheld),
         count(|tally| tally.deleted),
         state.tally.map(|tally| tally.exact).into(),
+        state.modified_nanos.into(),
+        state.not_before_millis.map(integer).into(),
     ])
 }
 
@@ -140,6 +143,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         tables: row.json()?,
         violations: row.json()?,
         tally: row.tally()?,
+        modified_nanos: row.take()?,
+        not_before_millis: row.optional_number()?,
     })
 }
 
@@ -183,7 +188,11 @@ impl Reader<'_, '_> {
     }
 
     fn tally(&mut self) -> rusqlite::Result<Option<Tally>> {
-        let Some(read) = self.optional_number()? else { return Ok(None) };
+        const COLUMNS_AFTER_READ: usize = 9;
+        let Some(read) = self.optional_number()? else {
+            self.next += COLUMNS_AFTER_READ;
+            return Ok(None);
+        };
         Ok(Some(Tally {
             read,
             inserted: self.number()?,

@@ -10,10 +10,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::error::LedgerError;
 
 /// The version of the ledger that this program writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Step `n` leads from version `n` to `n + 1`. A step that has been released is never changed.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2];
 
 /// Marks the file as ours ("WHRF"), for `file` and against mistakes.
 const APPLICATION_ID: u32 = 0x5748_5246;
@@ -106,6 +106,34 @@ const VERSION_1: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Sources that are watched, and what commands ask of the engine that works on the site.
+const VERSION_2: &str = "
+    ALTER TABLE deliveries ADD COLUMN modified INTEGER;
+    ALTER TABLE deliveries ADD COLUMN not_before INTEGER;
+    CREATE INDEX deliveries_by_source_path ON deliveries (source_path);
+
+    -- A request is answered once, in the transaction of the events that answer it.
+    CREATE TABLE requests (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        person TEXT NOT NULL,
+        request TEXT NOT NULL,
+        answered_at INTEGER,
+        answer TEXT
+    ) STRICT;
+    CREATE INDEX requests_open ON requests (number) WHERE answer IS NULL;
+";
+
+/// What a reader of version `n` puts in front of its tables, so that every version is read in the same way. A reader may
+/// not bring a ledger up to date, and has to work before the first writer does.
+const READ_AS: [&str; SCHEMA_VERSION as usize] = [
+    "",
+    "
+    CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before FROM main.deliveries;
+    CREATE TEMP TABLE requests (number INTEGER, at INTEGER, person TEXT, request TEXT, answered_at INTEGER, answer TEXT);
+    ",
+];
+
 /// Opens the ledger for writing, and makes it, or brings it up to date, where that is needed.
 pub(super) fn open_to_write(path: &Path, at_millis: u64) -> Result<Connection, LedgerError> {
     let failed = |cause: &rusqlite::Error| LedgerError::from_sqlite(path, cause);
@@ -151,7 +179,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, LedgerError> {
     };
     match opened? {
         (_, 0) => Err(missing()),
-        (connection, _) => Ok(connection),
+        (connection, version) => {
+            let older = READ_AS.get(version as usize).copied().unwrap_or_default();
+            connection.execute_batch(older).map_err(|cause| LedgerError::from_sqlite(path, &cause))?;
+            Ok(connection)
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct DeliveryState {
     pub evidence: Option<String>,
     /// Its length in bytes.
     pub size: u64,
+    /// Last change of its content by the clock of whoever wrote it, in nanoseconds since 1970.
+    pub modified_nanos: Option<i64>,
     /// BLAKE3 of its bytes.
     pub hash: ContentHash,
     /// Its copy, relative to the site's archive.
@@ -51,6 +53,8 @@ pub struct DeliveryState {
     pub reason: Option<Reason>,
     /// The same in words.
     pub message: Option<String>,
+    /// When it may be tried again, in milliseconds since 1970, if a fault made it wait.
+    pub not_before_millis: Option<u64>,
     /// For a failed one: the same may go well later.
     pub retryable: bool,
     /// The delivery it waits for, is a duplicate of, or was overtaken by.
@@ -92,6 +96,7 @@ impl DeliveryState {
             stamp: taken.stamp.clone(),
             evidence: taken.evidence.clone(),
             size: taken.size,
+            modified_nanos: taken.modified_nanos,
             hash: taken.hash,
             archive: taken.archive.clone(),
             mapping: taken.mapping.clone(),
@@ -100,6 +105,7 @@ impl DeliveryState {
             attempts: 0,
             reason: None,
             message: None,
+            not_before_millis: None,
             retryable: false,
             other: None,
             approved_rejects: None,
@@ -119,7 +125,7 @@ impl DeliveryState {
         self.state = state;
         self.changed_at_millis = place.at_millis;
         self.settled = state.is_final().then_some(place.sequence);
-        (self.reason, self.message, self.other) = (None, None, None);
+        (self.reason, self.message, self.other, self.not_before_millis) = (None, None, None, None);
         self.retryable = false;
     }
 

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use super::{
     error::LedgerError,
     event::Event,
+    request::{self, Answer, Wish},
     row::{self, Unsigned, integer},
     schema,
     state::{DeliveryState, Place},
@@ -72,20 +73,39 @@ impl Ledger {
     }
 
     /// Appends events, in their order, for one delivery or several: all of them or none. When it returns they are on
-    /// the disk. `at_millis` is now, in milliseconds since 1970.
+    /// the disk. `at_millis` is now, in milliseconds since 1970. Gives the events' sequence numbers.
     ///
     /// # Errors
     /// [`LedgerError::IllegalTransition`] when an event does not follow from what went before; otherwise when the
     /// ledger cannot be written. After [`LedgerError::Io`], open it again before anything else is written.
-    pub fn append(&mut self, at_millis: u64, events: &[(DeliveryId, Event)]) -> Result<(), LedgerError> {
-        if events.is_empty() {
-            return Ok(());
+    pub fn append(
+        &mut self,
+        at_millis: u64,
+        events: &[(DeliveryId, Event)],
+    ) -> Result<Vec<u64>, LedgerError> {
+        self.append_answering(at_millis, events, &[])
+    }
+
+    /// Appends events like [`Ledger::append`], and with them the answers to the requests that they come from: what is
+    /// recorded is answered, and what is answered is recorded.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn append_answering(
+        &mut self,
+        at_millis: u64,
+        events: &[(DeliveryId, Event)],
+        answers: &[(u64, Answer)],
+    ) -> Result<Vec<u64>, LedgerError> {
+        if events.is_empty() && answers.is_empty() {
+            return Ok(Vec::new());
         }
         let path = &self.path;
         let failed = |cause: rusqlite::Error| LedgerError::from_sqlite(path, &cause);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let mut states: IndexMap<DeliveryId, DeliveryState> = IndexMap::new();
+        let mut sequences = Vec::with_capacity(events.len());
         for (delivery, event) in events {
             let before = match states.swap_remove(delivery) {
                 Some(state) => Some(state),
@@ -94,11 +114,63 @@ impl Ledger {
             let sequence = insert(&transaction, *delivery, at_millis, event).map_err(failed)?;
             let after = apply(before, Place { sequence, delivery: *delivery, at_millis }, event)?;
             states.insert(*delivery, after);
+            sequences.push(sequence);
         }
         for state in states.values() {
             row::write(&transaction, state).map_err(failed)?;
         }
-        transaction.commit().map_err(failed)
+        for (number, answer) in answers {
+            request::answer(&transaction, at_millis, *number, answer).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(sequences)
+    }
+
+    /// Puts requests down for the engine that works on the site, all or none, and gives their numbers.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn ask(&mut self, at_millis: u64, by: &str, wishes: &[Wish]) -> Result<Vec<u64>, LedgerError> {
+        let path = &self.path;
+        let failed = |cause: rusqlite::Error| LedgerError::from_sqlite(path, &cause);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let numbers = request::write(&transaction, at_millis, by, wishes).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(numbers)
+    }
+
+    /// Takes a request back, if nobody has answered it. True when that was so: nobody will do it any more.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn withdraw(&mut self, number: u64) -> Result<bool, LedgerError> {
+        self.connection
+            .execute("DELETE FROM requests WHERE number = ?1 AND answer IS NULL", [integer(number)])
+            .map(|deleted| deleted > 0)
+            .map_err(|cause| LedgerError::from_sqlite(&self.path, &cause))
+    }
+
+    /// Forgets requests that were answered before `at_millis`: whoever asked has read the answer or does not wait for it
+    /// any more.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn forget_answers(&mut self, before_millis: u64) -> Result<(), LedgerError> {
+        self.connection
+            .execute("DELETE FROM requests WHERE answered_at < ?1", [integer(before_millis)])
+            .map(|_| ())
+            .map_err(|cause| LedgerError::from_sqlite(&self.path, &cause))
+    }
+
+    /// A number that changes when another process has written to the ledger, and only then. Costs next to nothing.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn written_by_others(&self) -> Result<u32, LedgerError> {
+        self.connection
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .map_err(|cause| LedgerError::from_sqlite(&self.path, &cause))
     }
 
     /// Keeps a mapping's text under its fingerprint, so that recovery and later questions see what was in force.
@@ -265,7 +337,7 @@ pub(super) mod tests {
         let error = loop {
             let delivery = DeliveryId::new(kept, &[1; 10]);
             match ledger.append(kept, &[(delivery, Event::Taken(taken(b"a"))), (delivery, started(1))]) {
-                Ok(()) => kept += 1,
+                Ok(_) => kept += 1,
                 Err(error) => break error,
             }
         };
@@ -321,7 +393,7 @@ pub(super) mod tests {
         let violations = BTreeMap::from([("type".to_owned(), 2), ("required".to_owned(), 1)]);
         let events = [
             Event::Taken(taken(b"a")),
-            Event::Waiting { blocker: Some(id(9)) },
+            Event::Waiting { blocker: Some(id(9)), why: None },
             Event::Started { attempt: 1, plan: Some("other".into()) },
             Event::Validated { read: 5, good: 3, rejected: 2, violations },
             Event::Held(held),

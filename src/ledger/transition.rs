@@ -6,6 +6,7 @@
 //! taken, waiting, running                  -> duplicate
 //! taken, waiting, held, failed, running    -> running          (an attempt begins; again after a crash)
 //! running                                  -> held | failed
+//! running                                  -> waiting          (postponed by a fault; interrupted)
 //! held                                     -> waiting          (approved)
 //! held, failed                             -> waiting          (another attempt was asked for)
 //! ```
@@ -87,9 +88,20 @@ pub fn apply(
     }
     match event {
         Event::Taken(_) | Event::Noted { .. } => {}
-        Event::Waiting { blocker } => {
+        Event::Waiting { blocker, why } => {
             state.enter(State::Waiting, place);
             state.other = *blocker;
+            state.message.clone_from(why);
+        }
+        Event::Postponed { message, not_before, worked_millis } => {
+            state.enter(State::Waiting, place);
+            state.message = Some(message.clone());
+            state.not_before_millis = Some(*not_before);
+            state.worked_millis = Some(*worked_millis);
+        }
+        Event::Interrupted => {
+            state.enter(State::Waiting, place);
+            state.attempts = state.attempts.saturating_sub(1);
         }
         Event::Started { attempt, plan } => start(&mut state, place, *attempt, plan.as_ref())?,
         Event::Validated { violations, .. } => state.violations.clone_from(violations),
@@ -134,9 +146,12 @@ fn allowed(state: State, event: &Event) -> bool {
         Event::Waiting { .. } => matches!(state, Taken | Waiting),
         Event::Started { .. } | Event::Refused(_) | Event::Overtaken { .. } => !state.is_final(),
         Event::Duplicate { .. } => matches!(state, Taken | Waiting | Running),
-        Event::Validated { .. } | Event::Loaded { .. } | Event::Held(_) | Event::Failed { .. } => {
-            state == Running
-        }
+        Event::Validated { .. }
+        | Event::Loaded { .. }
+        | Event::Held(_)
+        | Event::Failed { .. }
+        | Event::Postponed { .. }
+        | Event::Interrupted => state == Running,
         Event::Approved { .. } => state == Held,
         Event::Retried { .. } => matches!(state, Held | Failed),
         Event::ReportsWritten { .. } => state != Taken && state != Waiting,
@@ -219,6 +234,8 @@ mod tests {
         ("running", "overtaken", &["overtaken"]),
         ("running", "held", &["held"]),
         ("running", "failed", &["failed"]),
+        ("running", "postponed", &["waiting"]),
+        ("running", "interrupted", &["waiting"]),
         ("held", "approved", &["waiting"]),
         ("held", "retried", &["waiting"]),
         ("held", "started", &["running"]),

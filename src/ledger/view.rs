@@ -8,6 +8,7 @@ use super::{
     error::LedgerError,
     event::Event,
     filter::Filter,
+    request::{self, Answer, Request},
     row::{self, Unsigned, integer},
     schema,
     state::{DeliveryState, Place},
@@ -201,6 +202,35 @@ impl<'a> View<'a> {
         let sql =
             "SELECT archive FROM deliveries WHERE size = ?1 AND hash = ?2 ORDER BY arrival DESC LIMIT 1";
         self.one(sql, (integer(size), hash.0), |row| row.get(0))
+    }
+
+    /// True when a file that stood at `path` in a source, with this stamp, has been taken.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn took(self, source: &str, path: &Path, stamp: &str) -> Result<bool, LedgerError> {
+        use std::os::unix::ffi::OsStrExt;
+        let sql = "SELECT 1 FROM deliveries WHERE source_path = ?1 AND source = ?2 AND stamp = ?3 LIMIT 1";
+        self.one(sql, (path.as_os_str().as_bytes(), source, stamp), |_| Ok(())).map(|found| found.is_some())
+    }
+
+    /// What has been asked and not answered yet, oldest first; at most `limit`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn open_requests(self, limit: u32) -> Result<Vec<Request>, LedgerError> {
+        let sql =
+            "SELECT number, at, person, request FROM requests WHERE answer IS NULL ORDER BY number LIMIT ?1";
+        self.all(sql, [limit], request::read)
+    }
+
+    /// The answer to a request; none while there is none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn answer(self, number: u64) -> Result<Option<Answer>, LedgerError> {
+        let sql = "SELECT answer FROM requests WHERE number = ?1 AND answer IS NOT NULL";
+        self.one(sql, [integer(number)], request::read_answer)
     }
 
     /// True when a file of this length came before: only then can its bytes be known.

@@ -6,7 +6,6 @@ use super::{
     MappingError,
     compile::Broken,
     expect,
-    pattern::NamePattern,
     plan::Plan,
     problem::{Problem, Problems},
 };
@@ -77,16 +76,16 @@ impl Catalog {
         entry.plan.clone().map_err(|broken| broken.problems.into())
     }
 
-    /// Which mapping takes a file of this name.
+    /// Which mapping takes a file of this name that came from `source`. Without a source, as for a file that a person
+    /// names, all mappings count, those that take files only from certain sources too.
     #[must_use]
-    pub fn choose(&self, file_name: &str) -> Choice {
+    pub fn choose(&self, file_name: &str, source: Option<&str>) -> Choice {
         let mut plans = Vec::new();
         let mut broken = Vec::new();
-        for entry in &self.0 {
+        for entry in self.0.iter().filter(|entry| entry.takes(file_name, source)) {
             match &entry.plan {
-                Ok(plan) if takes(&plan.matches, file_name) => plans.push(Arc::clone(plan)),
-                Err(mapping) if takes(&mapping.matches, file_name) => broken.push(entry.name.clone()),
-                _ => {}
+                Ok(plan) => plans.push(Arc::clone(plan)),
+                Err(_) => broken.push(entry.name.clone()),
             }
         }
         if !broken.is_empty() {
@@ -101,8 +100,25 @@ impl Catalog {
     }
 }
 
-fn takes(patterns: &[NamePattern], file_name: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(file_name).is_some())
+impl Entry {
+    /// The mappings that its files wait for, as far as they can be read.
+    #[must_use]
+    pub fn waits_for(&self) -> &[String] {
+        match &self.plan {
+            Ok(plan) => &plan.waits_for,
+            Err(broken) => &broken.waits_for,
+        }
+    }
+
+    fn takes(&self, file_name: &str, source: Option<&str>) -> bool {
+        let (matches, sources) = match &self.plan {
+            Ok(plan) => (&plan.matches, &plan.sources),
+            Err(broken) => (&broken.matches, &broken.sources),
+        };
+        let from_there =
+            source.is_none_or(|source| sources.is_empty() || sources.iter().any(|known| known == source));
+        from_there && matches.iter().any(|pattern| pattern.takes(file_name))
+    }
 }
 
 #[cfg(test)]
@@ -156,9 +172,33 @@ mod tests {
             ("nothing", "none"),
         ];
         for (name, expected) in table {
-            assert_eq!(chosen(&catalog.choose(name)), expected, "{name}");
+            assert_eq!(chosen(&catalog.choose(name, None)), expected, "{name}");
         }
         assert_eq!(catalog.problems().len(), 1);
+    }
+
+    #[test]
+    fn a_mapping_takes_files_only_from_the_sources_it_names() {
+        let catalog = catalog(&[
+            ("any", "match = 'stock*'\nshared = true"),
+            ("share", "match = ['stock*', 'orders*']\nsource = 'share'\nshared = true"),
+            ("two", "match = 'orders*'\nsource = ['acme', 'inbox']"),
+            ("wrong", "match = 'orders*'\nsource = 'old'\nno_such_key = 1"),
+        ]);
+        let table = [
+            ("stock.csv", Some("share"), "several any share"),
+            ("stock.csv", Some("inbox"), "one any"),
+            ("stock.csv", None, "several any share"),
+            ("orders.csv", Some("share"), "one share"),
+            ("orders.csv", Some("acme"), "one two"),
+            ("orders.csv", Some("inbox"), "one two"),
+            ("orders.csv", Some("Inbox"), "none"),
+            ("orders.csv", Some("old"), "broken wrong"),
+            ("orders.csv", None, "broken wrong"),
+        ];
+        for (name, source, expected) in table {
+            assert_eq!(chosen(&catalog.choose(name, source)), expected, "{name} {source:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use indexmap::IndexMap;
 
 use super::{
+    arrival::{self, Mention},
     check::{self, Checked},
     columns::{self, Around, Compiled},
     document::{Document, Step},
@@ -38,9 +39,53 @@ pub struct Broken {
     pub problems: Problems,
     /// The file names it would take, as far as they can be read.
     pub matches: Vec<NamePattern>,
+    /// The sources it would take files from; empty: all, or nobody can tell.
+    pub sources: Vec<String>,
+    /// The mappings that it would wait for.
+    pub waits_for: Vec<String>,
 }
 
-/// Compiles the mapping `name` from its text; `file` names it in problems, `connections` are those of the site.
+impl Broken {
+    /// A mapping of which nothing can be read.
+    pub(super) fn unreadable(problems: Problems) -> Self {
+        Self { problems, matches: Vec::new(), sources: Vec::new(), waits_for: Vec::new() }
+    }
+}
+
+/// A mapping that was read on its own, before it is held against the rest of its site.
+#[derive(Clone, Debug)]
+pub(super) struct ReadMapping {
+    /// The file as problems name it.
+    pub file: String,
+    /// Its plan, or what is wrong with it.
+    pub plan: Result<Arc<Plan>, Broken>,
+    /// What it names of the rest of the site.
+    pub mentions: Vec<Mention>,
+}
+
+impl ReadMapping {
+    /// The mapping `name` from its text, as [`compile`] does it.
+    pub fn new(name: &str, file: &str, source: &str, connections: &IndexMap<String, Connection>) -> Self {
+        let (plan, mentions) = compile_and_mention(name, file, source, connections);
+        Self { file: file.to_owned(), plan: plan.map(Arc::new), mentions }
+    }
+
+    /// The mappings that its files wait for, as far as they can be read.
+    pub fn waits_for(&self) -> &[String] {
+        match &self.plan {
+            Ok(plan) => &plan.waits_for,
+            Err(broken) => &broken.waits_for,
+        }
+    }
+
+    /// A mapping whose text cannot be read.
+    pub fn unreadable(file: &str, problems: Problems) -> Self {
+        Self { file: file.to_owned(), plan: Err(Broken::unreadable(problems)), mentions: Vec::new() }
+    }
+}
+
+/// Compiles the mapping `name` from its text; `file` names it in problems, `connections` are those of the site. The
+/// sources and other mappings that it names are not looked for: only a site that is opened knows them.
 ///
 /// # Errors
 /// All that is wrong with it.
@@ -50,19 +95,31 @@ pub fn compile(
     source: &str,
     connections: &IndexMap<String, Connection>,
 ) -> Result<Plan, Broken> {
-    let (document, mut problems) =
-        Document::parse(file, source).map_err(|problems| Broken { problems, matches: Vec::new() })?;
+    compile_and_mention(name, file, source, connections).0
+}
+
+fn compile_and_mention(
+    name: &str,
+    file: &str,
+    source: &str,
+    connections: &IndexMap<String, Connection>,
+) -> (Result<Plan, Broken>, Vec<Mention>) {
+    let (document, mut problems) = match Document::parse(file, source) {
+        Ok(parsed) => parsed,
+        Err(problems) => return (Err(Broken::unreadable(problems)), Vec::new()),
+    };
     let checked = check::check(schema::mapping(), &document);
     problems.extend(checked.problems.iter().cloned());
     let written = match serde_json::from_value::<Written>(checked.value.clone()) {
         Ok(written) => written,
         Err(error) => {
             problems.push(Problem::whole(file, &format!("this cannot be read: {error}"), None));
-            return Err(Broken { problems: Problems::new(problems), matches: Vec::new() });
+            return (Err(Broken::unreadable(Problems::new(problems))), Vec::new());
         }
     };
     let mut compiler = Compiler { checked: &checked, findings: Findings::new(&document) };
     let matches = compiler.matches(&written);
+    let arrival = arrival::arrival(&written, &matches, &checked, &mut compiler.findings);
     let format = compiler.format(&written);
     let columns = compiler.columns(&written, format.as_deref());
     let control_columns = compiler.controls(format.as_deref(), &columns);
@@ -80,13 +137,19 @@ pub fn compile(
         if problems.is_empty() {
             problems.push(Problem::whole(file, "this mapping cannot be run", None));
         }
-        return Err(Broken { problems: Problems::new(problems), matches });
+        let problems = Problems::new(problems);
+        let broken = Broken { problems, matches, sources: arrival.sources, waits_for: arrival.waits_for };
+        return (Err(broken), arrival.mentions);
     };
-    Ok(Plan {
+    let plan = Plan {
         name: name.to_owned(),
         fingerprint: fingerprint(schema::mapping(), &checked.value),
         source: source.into(),
         matches,
+        sources: arrival.sources,
+        waits_for: arrival.waits_for,
+        wait_limit: arrival.wait_limit,
+        order: arrival.order,
         shared: written.shared,
         on_duplicate: written.on_duplicate,
         empty_file: written.empty_file,
@@ -97,7 +160,8 @@ pub fn compile(
         table,
         duplicate_keys: target.duplicate_keys,
         rejects,
-    })
+    };
+    (Ok(plan), arrival.mentions)
 }
 
 struct Compiler<'a, 'd> {

@@ -3,6 +3,9 @@
 //! BLAKE3 over the mapping's JSON with keys sorted and everything left out that says no more than the default does.
 //! Comments, white space, the order of keys and defaults written out therefore make no difference, and neither does a
 //! release that adds keys. The order of the columns does: it is the order of reports and of tables that are created.
+//!
+//! What says from where files come, what they wait for and in what order they are loaded is left out: it is no part of
+//! what a file means, so changing it makes no known file a new one. `match` is part of it, as its captures are.
 
 use serde_json::{Map, Value as Json};
 
@@ -10,11 +13,16 @@ use super::schema;
 
 /// The table whose order is part of its meaning.
 const ORDERED: &str = "columns";
+/// Keys at the top that change nothing about what a file comes to.
+const OF_ARRIVAL: [&str; 4] = ["source", "waits_for", "wait_limit", "order"];
 
 /// The fingerprint of a mapping that fits `root`, in hex.
 #[must_use]
 pub fn fingerprint(root: &Json, mapping: &Json) -> String {
     let mut meaning = essence(root, root, mapping);
+    if let Some(meaning) = meaning.as_object_mut() {
+        meaning.retain(|key, _| !OF_ARRIVAL.contains(&key.as_str()));
+    }
     let order = mapping.get(ORDERED).and_then(Json::as_object).into_iter().flat_map(Map::keys);
     if let Some(Json::Object(columns)) = meaning.get_mut(ORDERED) {
         let pairs = order.map(|name| {
@@ -97,6 +105,10 @@ mod tests {
             MAPPING.replace("type = 'csv'", "header = true\ntype = 'csv'"),
             MAPPING.replace("[target]", "[rejects]\n[target]\nmode = 'upsert'"),
             MAPPING.replace("b = {}", "b = { type = 'text' }"),
+            MAPPING.replace(
+                "[format]",
+                "source = 'share'\nwaits_for = ['x']\nwait_limit = '1h'\norder = 'modified'\n[format]",
+            ),
         ];
         for text in same {
             assert_eq!(of(&text), of(MAPPING), "{text}");
@@ -111,6 +123,7 @@ mod tests {
             MAPPING.replace("type = 'csv'", "type = 'csv'\nheader = false"),
             MAPPING.replace("[target]", "[rejects]\nlimit = 5\n[target]"),
             MAPPING.replace("b = {}\n", ""),
+            MAPPING.replace("b = {}", "b = {}\nsource = {}\norder = {}"),
             MAPPING.replace(
                 "a = { type = 'integer', min = 1 }\nb = {}",
                 "b = {}\na = { type = 'integer', min = 1 }",

@@ -6,17 +6,23 @@
 //!
 //! Reading a mapping only validates; nothing happens yet.
 
+mod across;
+mod arrival;
 pub mod catalog;
 mod check;
 mod columns;
 pub mod compile;
 pub mod document;
+mod duration;
 mod expect;
 mod findings;
 mod fingerprint;
 mod limits;
+mod name_time;
 mod names;
 mod nearest;
+pub mod order;
+mod overlaps;
 mod parsers;
 pub mod pattern;
 pub mod plan;
@@ -26,18 +32,20 @@ mod rules;
 pub mod schema;
 pub mod settings;
 pub mod site;
+mod source;
 mod target;
 mod values;
 pub mod written;
 
 use thiserror::Error;
 
-pub use catalog::{Catalog, Choice};
+pub use catalog::{Catalog, Choice, Entry};
 pub use compile::compile;
+pub use order::{Order, OrderKey};
 pub use pattern::{Captures, NamePattern};
 pub use plan::Plan;
 pub use problem::{Look, Place, Problem, Problems};
-pub use settings::{Connection, Settings};
+pub use settings::{Connection, RunSettings, Settings};
 pub use site::Site;
 
 /// Why there is no plan.

@@ -8,29 +8,29 @@
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
+use super::{
+    name_time::{self, PARTS, Part},
+    order::OrderValue,
+};
+
 /// Longest pattern in characters: file systems allow names of 255 bytes.
 const MAX_CHARACTERS: usize = 255;
-
-/// What dates and times are made of: the letter after `%`, and what it stands for in a name.
-const PARTS: &[(char, &str)] = &[
-    ('Y', "[0-9]{4}"),
-    ('y', "[0-9]{2}"),
-    ('m', "(?:0[1-9]|1[0-2])"),
-    ('d', "(?:0[1-9]|[12][0-9]|3[01])"),
-    ('j', "(?:00[1-9]|0[1-9][0-9]|[12][0-9]{2}|3[0-5][0-9]|36[0-6])"),
-    ('H', "(?:[01][0-9]|2[0-3])"),
-    ('M', "[0-5][0-9]"),
-    ('S', "(?:[0-5][0-9]|60)"),
-    ('b', "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"),
-    ('F', "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"),
-];
 
 /// A pattern of file names.
 #[derive(Clone, Debug)]
 pub struct NamePattern {
     written: String,
-    names: Vec<String>,
+    captures: Vec<Capture>,
     regex: Regex,
+}
+
+/// A capture of a pattern: its name, the group of the regular expression that takes its text, and the parts of a date or
+/// time in it with their groups.
+#[derive(Clone, Debug)]
+struct Capture {
+    name: String,
+    group: usize,
+    parts: Vec<(Part, usize)>,
 }
 
 /// What the captures of a pattern took from a name, in the pattern's order.
@@ -73,14 +73,15 @@ impl NamePattern {
         if pattern.chars().count() > MAX_CHARACTERS {
             return Err(whole(&format!("a file name has no more than {MAX_CHARACTERS} characters")));
         }
-        let mut compiler = Compiler { pattern, at: 0, expression: String::from(r"\A"), names: Vec::new() };
+        let mut compiler =
+            Compiler { pattern, at: 0, expression: String::from(r"\A"), captures: Vec::new(), groups: 0 };
         compiler.run()?;
         compiler.expression.push_str(r"\z");
         let regex = RegexBuilder::new(&compiler.expression)
             .case_insensitive(true)
             .build()
             .map_err(|_| whole("this pattern is too long"))?;
-        Ok(Self { written: pattern.to_owned(), names: compiler.names, regex })
+        Ok(Self { written: pattern.to_owned(), captures: compiler.captures, regex })
     }
 
     /// The pattern as written.
@@ -89,14 +90,45 @@ impl NamePattern {
         &self.written
     }
 
+    /// True when the pattern takes files of this name, without folders.
+    #[must_use]
+    pub fn takes(&self, name: &str) -> bool {
+        self.regex.is_match(name)
+    }
+
     /// What the captures take from `name`, a file name without folders; none when the name does not match.
     #[must_use]
     pub fn matches(&self, name: &str) -> Option<Captures> {
         let found = self.regex.captures(name)?;
-        let text = |index: usize| found.get(index + 1).map_or("", |part| part.as_str());
-        let captures =
-            self.names.iter().enumerate().map(|(index, name)| (name.clone(), text(index).to_owned()));
-        Some(Captures(captures.collect()))
+        let text = |group: usize| found.get(group).map_or("", |part| part.as_str()).to_owned();
+        Some(Captures(
+            self.captures.iter().map(|capture| (capture.name.clone(), text(capture.group))).collect(),
+        ))
+    }
+
+    /// The names of the captures.
+    pub(super) fn captures(&self) -> impl Iterator<Item = &str> {
+        self.captures.iter().map(|capture| capture.name.as_str())
+    }
+
+    /// What the capture compares by first: the place of the year, month, day, hour, minute or second among these; none
+    /// when it is a text.
+    pub(super) fn coarsest(&self, capture: &str) -> Option<usize> {
+        let parts = &self.captures.iter().find(|known| known.name == capture)?.parts;
+        parts.iter().map(|(part, _)| part.unit()).min()
+    }
+
+    /// What the capture takes from `name`, as files are put in order by it: a date or time by its parts, whatever their
+    /// order in the name. None when the name does not match.
+    pub(super) fn order_value(&self, name: &str, capture: &str) -> Option<OrderValue> {
+        let capture = self.captures.iter().find(|known| known.name == capture)?;
+        let found = self.regex.captures(name)?;
+        let text = |group: usize| found.get(group).map_or("", |part| part.as_str());
+        if capture.parts.is_empty() {
+            return Some(OrderValue::Text(text(capture.group).into()));
+        }
+        let parts = capture.parts.iter().map(|(part, group)| (*part, text(*group)));
+        Some(OrderValue::Time(name_time::time(parts)))
     }
 }
 
@@ -104,7 +136,9 @@ struct Compiler<'a> {
     pattern: &'a str,
     at: usize,
     expression: String,
-    names: Vec<String>,
+    captures: Vec<Capture>,
+    /// Groups opened so far; the whole is group 0.
+    groups: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -151,41 +185,59 @@ impl<'a> Compiler<'a> {
             let message = "a capture is named by a small letter, then small letters, digits and `_`";
             return Err(self.error(end + 1, message));
         }
-        if self.names.iter().any(|known| known == name) {
+        if self.captures.iter().any(|known| known.name == name) {
             return Err(self.error(end + 1, &format!("there is a capture `{name}` already")));
         }
-        self.expression.push('(');
-        match format {
-            None => self.expression.push_str(r"[^/\\]+"),
+        let group = self.open();
+        let parts = match format {
+            None => {
+                self.expression.push_str(r"[^/\\]+");
+                Vec::new()
+            }
             Some(format) => self.format(format, 1 + name.len() + 1)?,
-        }
+        };
         self.expression.push(')');
-        self.names.push(name.to_owned());
+        self.captures.push(Capture { name: name.to_owned(), group, parts });
         self.at += end + 1;
         Ok(())
     }
 
-    /// A format that stands `offset` bytes behind the opening brace.
-    fn format(&mut self, format: &str, offset: usize) -> Result<(), PatternError> {
+    /// Opens a group of the expression and gives its number.
+    fn open(&mut self) -> usize {
+        self.expression.push('(');
+        self.groups += 1;
+        self.groups
+    }
+
+    /// A format that stands `offset` bytes behind the opening brace; gives its parts with their groups.
+    fn format(&mut self, format: &str, offset: usize) -> Result<Vec<(Part, usize)>, PatternError> {
+        let begin = self.at + offset;
         let problem = |at: usize, length: usize, message: String| {
-            let start = self.at + offset + at;
+            let start = begin + at;
             Err(PatternError { message, part: start..start + length })
         };
         if !format.contains('%') {
             let message = "a format is made of parts such as %Y, %m and %d".to_owned();
             return problem(0, format.len(), message);
         }
-        let mut expression = String::new();
+        let mut found = Vec::new();
         let mut characters = format.char_indices();
         while let Some((at, character)) = characters.next() {
             if character != '%' {
-                expression.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
+                self.expression.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
                 continue;
             }
             let letter = characters.next().map(|(_, letter)| letter);
             match PARTS.iter().find(|(known, _)| Some(*known) == letter) {
-                Some((_, digits)) => expression.push_str(digits),
-                None if letter == Some('%') => expression.push('%'),
+                Some((_, parts)) => {
+                    for (before, part) in *parts {
+                        self.expression.push_str(before);
+                        found.push((*part, self.open()));
+                        self.expression.push_str(part.expression());
+                        self.expression.push(')');
+                    }
+                }
+                None if letter == Some('%') => self.expression.push('%'),
                 None => {
                     let known: Vec<String> = PARTS.iter().map(|(letter, _)| format!("%{letter}")).collect();
                     let letter = letter.map(String::from).unwrap_or_default();
@@ -195,8 +247,7 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        self.expression.push_str(&expression);
-        Ok(())
+        Ok(found)
     }
 }
 
@@ -255,6 +306,22 @@ mod tests {
             assert_eq!(taken("orders_{date:%Y%m%d}.csv", name), None, "{name}");
         }
         assert!(taken("{t:%H%M%S}", "240000").is_none());
+    }
+
+    #[test]
+    fn a_capture_gives_the_value_by_which_files_are_ordered() {
+        let value = |pattern: &str, name: &str| NamePattern::parse(pattern).unwrap().order_value(name, "x");
+        let time = |time: [u16; 6]| Some(OrderValue::Time(time));
+        assert_eq!(value("{a}_{x:%d-%m-%Y}_{b}", "1_31-12-2026_2"), time([2026, 12, 31, 0, 0, 0]));
+        assert_eq!(value("{a:%Y}{x:%H%M%S %F}", "2020235960 2026-01-02"), time([2026, 1, 2, 23, 59, 60]));
+        assert_eq!(value("{x}_{y}", "a_9_b"), Some(OrderValue::Text("a_9".into())));
+        assert_eq!(value("{x:%Y}", "abcd"), None);
+        assert_eq!(value("{y}", "abcd"), None);
+        let coarsest = |pattern: &str| NamePattern::parse(pattern).unwrap().coarsest("x");
+        assert_eq!(
+            ["{x}", "{x:%S%Y}", "{x:%d%b}", "{x:%j}", "{x:%M%H}"].map(coarsest),
+            [None, Some(0), Some(1), Some(1), Some(3)]
+        );
     }
 
     #[test]

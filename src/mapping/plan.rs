@@ -1,13 +1,16 @@
 //! A mapping compiled: everything resolved that can be before a file is seen. Reading a mapping only validates; a
 //! plan is what runs.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use regex::Regex;
 
 use crate::{
     formats::{Format, Wanted},
-    mapping::pattern::NamePattern,
+    mapping::{
+        order::{Order, OrderKey, OrderValue},
+        pattern::NamePattern,
+    },
     model::{
         reject::MASK,
         value::{
@@ -32,6 +35,14 @@ pub struct Plan {
     pub source: Arc<str>,
     /// File names it takes.
     pub matches: Vec<NamePattern>,
+    /// The sources it takes files from, by name; empty: all of them. A file that a person names counts whatever stands here.
+    pub sources: Vec<String>,
+    /// The mappings, by name, that load first what arrived before a file of this one.
+    pub waits_for: Vec<String>,
+    /// How long a file waits for them before it is held for a person.
+    pub wait_limit: Duration,
+    /// The order in which its files are loaded.
+    pub order: Order,
     /// True when another mapping may take the same file too.
     pub shared: bool,
     /// What to do with bytes that were loaded before.
@@ -55,6 +66,21 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The place of a file among those of this mapping: the smaller key is loaded first. `name` is the file's name without
+    /// folders, `modified_nanos` its last change in nanoseconds since 1970.
+    #[must_use]
+    pub fn order_key(&self, name: &str, modified_nanos: i128) -> OrderKey {
+        let value = match &self.order {
+            Order::Name => OrderValue::Name,
+            Order::Modified => OrderValue::Modified(modified_nanos),
+            Order::Capture(capture) => {
+                let value = self.matches.iter().find_map(|pattern| pattern.order_value(name, capture));
+                value.unwrap_or(OrderValue::Absent)
+            }
+        };
+        OrderKey::new(value, name)
+    }
+
     /// The values of several columns as the one value of a violation about the first of them. Reports mask a value by the
     /// column of its violation; what is sensitive in the other columns is masked here.
     #[must_use]

@@ -310,7 +310,12 @@ mod tests {
             assert!(page.contains(name), "{name}");
         }
         assert!(page.lines().filter(|line| line.starts_with('|')).all(|line| line.ends_with('|')));
-        for name in ["max_memory", "url", "loads_table", "threads"] {
+        for name in ["source", "waits_for", "wait_limit", "order"] {
+            assert!(page.contains(&format!("\n| `{name}` |")), "{name}");
+        }
+        for name in
+            ["max_memory", "url", "loads_table", "threads", "settle_seconds", "marker", "retry_seconds"]
+        {
             assert!(site_reference().contains(&format!("\n| `{name}` |")), "{name}");
         }
     }

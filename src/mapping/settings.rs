@@ -13,7 +13,9 @@ use serde::Deserialize;
 use super::{
     findings::Findings,
     names::{self, Named},
+    source::{self, SourceWritten},
 };
+use crate::sources::folder::FolderOptions;
 
 /// The site's settings, in `wharf.toml`. Every part may be left out, and so may the file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +28,12 @@ pub struct SiteWritten {
     /// Databases that mappings load into, by names of your own.
     #[serde(default)]
     pub connections: IndexMap<String, ConnectionWritten>,
+    /// Folders in which files arrive, by names of your own. Left out: one source named `inbox`, the folder `inbox`.
+    #[serde(default)]
+    pub sources: IndexMap<String, SourceWritten>,
+    /// How deliveries are worked on.
+    #[serde(default)]
+    pub run: RunWritten,
 }
 
 /// `[store]`
@@ -94,6 +102,45 @@ fn loads_table() -> String {
     LOADS_TABLE.to_owned()
 }
 
+/// `[run]`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct RunWritten {
+    /// How often a delivery is tried that a passing fault, such as a busy database, keeps from loading, before it is
+    /// `failed` and waits for a person.
+    #[serde(default = "attempts")]
+    #[schemars(range(min = 1, max = 20))]
+    pub attempts: u32,
+    /// The pause before the second try, in seconds. Each further one is four times as long, at most 15 minutes, and up to a
+    /// quarter longer by chance.
+    #[serde(default = "retry_seconds")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub retry_seconds: u64,
+    /// Deliveries that are worked on side by side.
+    #[serde(default = "at_once")]
+    #[schemars(range(min = 1, max = 64))]
+    pub at_once: usize,
+}
+
+impl Default for RunWritten {
+    fn default() -> Self {
+        Self { attempts: attempts(), retry_seconds: retry_seconds(), at_once: at_once() }
+    }
+}
+
+fn attempts() -> u32 {
+    3
+}
+
+fn retry_seconds() -> u64 {
+    10
+}
+
+fn at_once() -> usize {
+    4
+}
+
 /// The loads table of a connection that names none.
 pub const LOADS_TABLE: &str = "_wharf_loads";
 /// The site's own database, in its store.
@@ -120,6 +167,21 @@ pub struct Settings {
     pub connections: IndexMap<String, Connection>,
     /// The site's own database, for mappings that name no connection.
     pub warehouse: Connection,
+    /// Where files arrive; never empty, each by another name.
+    pub sources: Vec<FolderOptions>,
+    /// How deliveries are worked on.
+    pub run: RunSettings,
+}
+
+/// How deliveries are worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunSettings {
+    /// Tries of a delivery that a passing fault keeps from loading; at least 1.
+    pub attempts: u32,
+    /// The pause before the second try.
+    pub retry: Duration,
+    /// Deliveries that are worked on side by side; at least 1.
+    pub at_once: usize,
 }
 
 /// A database to load into.
@@ -134,8 +196,9 @@ pub struct Connection {
 impl Settings {
     /// What `written` comes to in the site at `dir`; all that makes no sense goes to `findings`.
     pub(super) fn new(dir: &Path, written: SiteWritten, findings: &mut Findings<'_>) -> Self {
-        let store = written.store;
+        let mut store = written.store;
         if store.path.trim().is_empty() {
+            store.path = var();
             findings.value(
                 &["store".into(), "path".into()],
                 "the path is empty",
@@ -155,9 +218,24 @@ impl Settings {
         }
         let folder = dir.join(store.path);
         let warehouse = Connection { path: folder.join(WAREHOUSE), loads_table: LOADS_TABLE.to_owned() };
-        let (report_max, threads) = (store.report_max, store.threads);
-        let busy_timeout = Duration::from_secs(store.busy_seconds);
-        Self { store: folder, max_memory_bytes, report_max, threads, busy_timeout, connections, warehouse }
+        let sources = source::sources(dir, &folder, written.sources, findings);
+        let RunWritten { attempts, retry_seconds, at_once } = written.run;
+        Self {
+            store: folder,
+            max_memory_bytes,
+            report_max: store.report_max,
+            threads: store.threads,
+            busy_timeout: Duration::from_secs(store.busy_seconds),
+            connections,
+            warehouse,
+            sources,
+            run: RunSettings { attempts, retry: Duration::from_secs(retry_seconds), at_once },
+        }
+    }
+
+    /// The names of the sources.
+    pub(super) fn source_names(&self) -> Vec<&str> {
+        self.sources.iter().map(|source| source.name.as_str()).collect()
     }
 
     /// The connection of this name, or the site's own database.

@@ -10,9 +10,10 @@ use std::{
 
 use super::{
     MappingError,
-    catalog::{Catalog, Entry},
+    across::{self, Waits},
+    catalog::Catalog,
     check,
-    compile::{Broken, compile},
+    compile::ReadMapping,
     document::Document,
     findings::Findings,
     problem::{Problem, Problems},
@@ -52,10 +53,12 @@ impl Site {
             return Err(whole(dir, "there is no such folder", Some("name the site's folder with --site")));
         }
         let settings = settings(dir)?;
-        let mut entries = Vec::new();
-        for path in mapping_files(dir)? {
-            entries.push(entry(&path, &settings));
-        }
+        let mappings: Vec<(String, ReadMapping)> =
+            mapping_files(dir)?.iter().map(|path| read_mapping(path, &settings)).collect();
+        let waits = Waits::of(mappings.iter().map(|(name, mapping)| (name.as_str(), mapping.waits_for())));
+        let sources = settings.source_names();
+        let entries = mappings.iter().map(|(name, mapping)| across::check(name, mapping, &sources, &waits));
+        let entries = entries.collect();
         Ok(Self { dir: dir.to_owned(), settings, catalog: Catalog::new(entries) })
     }
 
@@ -68,7 +71,11 @@ impl Site {
         if !name_or_path.contains(std::path::is_separator) && !name_or_path.ends_with(ENDING) {
             return self.catalog.get(name_or_path);
         }
-        entry(Path::new(name_or_path), &self.settings).plan.map_err(|broken| broken.problems.into())
+        let (name, mapping) = read_mapping(Path::new(name_or_path), &self.settings);
+        let of_site = self.catalog.iter().map(|entry| (entry.name.as_str(), entry.waits_for()));
+        let waits = Waits::of(of_site.chain([(name.as_str(), mapping.waits_for())]));
+        let entry = across::check(&name, &mapping, &self.settings.source_names(), &waits);
+        entry.plan.map_err(|broken| broken.problems.into())
     }
 }
 
@@ -113,20 +120,23 @@ fn mapping_files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
     Ok(files)
 }
 
-fn entry(path: &Path, settings: &Settings) -> Entry {
+/// A mapping by itself, with its name.
+fn read_mapping(path: &Path, settings: &Settings) -> (String, ReadMapping) {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let broken = |problems: Problems| Broken { problems, matches: Vec::new() };
+    let file = shown(path);
     // Reports and archives are filed under the mapping's name.
-    let plan = if FileName::new(name.as_bytes()).safe() == name {
-        read(path)
-            .map_err(|error| broken(whole(path, &error.to_string(), None)))
-            .and_then(|text| compile(&name, &shown(path), &text, &settings.connections))
+    let mapping = if FileName::new(name.as_bytes()).safe() == name {
+        match read(path) {
+            Ok(text) => ReadMapping::new(&name, &file, &text, &settings.connections),
+            Err(error) => ReadMapping::unreadable(&file, whole(path, &error.to_string(), None)),
+        }
     } else {
         let message = "a mapping's name must be good as a file name everywhere";
-        Err(broken(whole(path, message, Some("rename the file: letters, digits, `_` and `-` are safe"))))
+        let help = "rename the file: letters, digits, `_` and `-` are safe";
+        ReadMapping::unreadable(&file, whole(path, message, Some(help)))
     };
     // The name of a mapping that can run is plain already; one that cannot is only shown.
-    Entry { name: printable::text(&name), plan: plan.map(Arc::new) }
+    (printable::text(&name), mapping)
 }
 
 /// Why a configuration file cannot be read.
@@ -203,6 +213,10 @@ mod tests {
         let warehouse = site.settings.connection(None).unwrap();
         assert_eq!(warehouse.path, dir.path().join("var/warehouse.db"));
         assert_eq!(warehouse.loads_table, "_wharf_loads");
+        let names: Vec<&str> = site.settings.sources.iter().map(|source| source.name.as_str()).collect();
+        assert_eq!(names, ["inbox"]);
+        let run = site.settings.run;
+        assert_eq!((run.attempts, run.retry.as_secs(), run.at_once), (3, 10, 4));
         assert_eq!(site.catalog.iter().count(), 0);
         assert!(Site::open(&dir.path().join("none")).is_err());
     }
@@ -220,7 +234,9 @@ mod tests {
         assert_eq!(site.settings.connection(Some("w")).unwrap().path, dir.path().join("db/w.db"));
         assert_eq!(site.settings.threads.unwrap().get(), 2);
         assert!(site.catalog.problems().is_empty());
-        assert!(matches!(site.catalog.choose("orders.csv"), Choice::One(plan) if plan.name == "orders"));
+        assert!(
+            matches!(site.catalog.choose("orders.csv", Some("inbox")), Choice::One(plan) if plan.name == "orders")
+        );
         assert_eq!(site.mapping("orders").unwrap().name, "orders");
         let path = dir.path().join("mappings/inbound/orders.toml");
         assert_eq!(site.mapping(path.to_str().unwrap()).unwrap().name, "orders");
@@ -250,14 +266,135 @@ mod tests {
         }
     }
 
+    /// A site with the sources `inbox` and `share`, and mappings whose first lines these are.
+    fn connected(mappings: &[(&str, &str)]) -> Site {
+        let settings = "[connections.w]\nurl = 'sqlite:w.db'\n[sources.inbox]\nfolder = 'in'\n[sources.share]\nfolder = 's'\n";
+        let mut files = vec![("wharf.toml".to_owned(), settings.to_owned())];
+        for (name, head) in mappings {
+            files.push((format!("mappings/inbound/{name}.toml"), format!("{head}\n{MAPPING}")));
+        }
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
+        Site::open(site(&files).path()).unwrap()
+    }
+
+    /// What is wrong with the mappings of a site: "mapping:line:column message; help".
+    fn said(site: &Site) -> Vec<String> {
+        let problems = site.catalog.problems();
+        let told = problems.iter().map(|problem| {
+            let name = Path::new(&problem.file).file_stem().unwrap().to_string_lossy();
+            let place = problem.place.as_ref().unwrap();
+            let help = problem.help.as_deref().unwrap_or_default();
+            format!("{name}:{}:{} {}; {help}", place.line, place.column, problem.message)
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn mappings_may_name_the_sources_and_the_other_mappings_of_their_site() {
+        let site = connected(&[
+            ("orders", "source = 'share'\nwaits_for = ['customers', 'stock']"),
+            ("stock", "waits_for = 'customers'"),
+            ("customers", "source = ['inbox', 'share']"),
+        ]);
+        assert_eq!(said(&site), [""; 0]);
+        let orders = site.catalog.get("orders").unwrap();
+        assert_eq!((orders.sources.as_slice(), orders.waits_for.len()), (&["share".to_owned()][..], 2));
+    }
+
+    #[test]
+    fn what_a_mapping_names_must_be_there() {
+        let site = connected(&[
+            ("a", "source = ['shar', 'inbox']\nwaits_for = ['custmers', 'a']"),
+            ("b", "source = 'elsewhere'\nshared = 5"),
+            ("customers", ""),
+        ]);
+        assert_eq!(
+            said(&site),
+            [
+                "a:1:11 there is no source `shar` in wharf.toml; did you mean `share`? possible: `inbox`, `share`",
+                "a:2:14 there is no mapping `custmers`; did you mean `customers`? possible: `b`, `customers`",
+                "a:2:26 a mapping cannot wait for itself; leave it out",
+                "b:1:10 there is no source `elsewhere` in wharf.toml; add `[sources.elsewhere]` to wharf.toml; there are: \
+                 `inbox`, `share`",
+                "b:2:10 expected true or false, found an integer; ",
+            ]
+        );
+        // Nobody knows which source was meant, so its files wait wherever they come from.
+        let choice = site.catalog.choose("orders.csv", Some("share"));
+        assert!(matches!(choice, Choice::Broken(names) if names == ["a", "b"]));
+        // The only mapping of a site without sources of its own.
+        let lone = self::site(&[(
+            "mappings/inbound/x.toml",
+            format!("source = 'inbox'\nwaits_for = 'y'\n{MAPPING}").as_bytes(),
+        )]);
+        let lone = Site::open(lone.path()).unwrap();
+        assert!(said(&lone)[0].ends_with("no mapping `y`; there are no other mappings in mappings/inbound"));
+    }
+
+    #[test]
+    fn mappings_that_wait_for_one_another_are_told_the_circle() {
+        let site = connected(&[
+            ("a", "waits_for = 'b'"),
+            ("b", "waits_for = ['other', 'c']"),
+            ("c", "waits_for = 'a'\nshared = 5"),
+            ("other", ""),
+            ("outside", "waits_for = 'a'"),
+        ]);
+        let help = "one of them must go first: take a name out of its `waits_for`";
+        let circle = "these mappings wait for one another:";
+        assert_eq!(
+            said(&site),
+            [
+                format!("a:1:13 {circle} `a` waits for `b`, `b` waits for `c`, `c` waits for `a`; {help}"),
+                format!("b:1:23 {circle} `b` waits for `c`, `c` waits for `a`, `a` waits for `b`; {help}"),
+                format!("c:1:13 {circle} `c` waits for `a`, `a` waits for `b`, `b` waits for `c`; {help}"),
+                "c:2:10 expected true or false, found an integer; ".to_owned(),
+            ]
+        );
+        assert!(site.catalog.get("outside").is_ok());
+        let many: Vec<(String, String)> =
+            (0..100).map(|n| (format!("m{n}"), format!("waits_for = 'm{}'", (n + 1) % 100))).collect();
+        let many: Vec<(&str, &str)> =
+            many.iter().map(|(name, head)| (name.as_str(), head.as_str())).collect();
+        let told = said(&connected(&many));
+        assert!(
+            told.len() == 100
+                && told[0].contains("`m1` waits for `m2`")
+                && told[0].contains("`m6` waits for `m7`, and so on;")
+        );
+    }
+
+    #[test]
+    fn a_mapping_given_by_its_path_is_held_against_the_site_too() {
+        let folder = site(&[
+            ("mappings/inbound/a.toml", format!("waits_for = 'b'\n{MAPPING}").as_bytes()),
+            ("mappings/inbound/b.toml", MAPPING.as_bytes()),
+            ("tried/b.toml", format!("waits_for = 'a'\nsource = 'x'\n{MAPPING}").as_bytes()),
+            ("tried/c.toml", format!("waits_for = 'a'\n{MAPPING}").as_bytes()),
+            ("wharf.toml", b"[connections.w]\nurl = 'sqlite:w.db'\n"),
+        ]);
+        let site = Site::open(folder.path()).unwrap();
+        assert_eq!(said(&site), [""; 0]);
+        let tried = |name: &str| site.mapping(folder.path().join(name).to_str().unwrap());
+        assert_eq!(tried("tried/c.toml").unwrap().waits_for, ["a"]);
+        let Err(MappingError::Problems(problems)) = tried("tried/b.toml") else { panic!() };
+        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert!(
+            messages[0].starts_with("these mappings wait")
+                && messages[1].starts_with("there is no source `x`")
+        );
+    }
+
     #[test]
     fn all_problems_of_the_settings_are_reported_at_once() {
         let settings = "[store]\nmax_memroy = '1GB'\npath = ''\nreport_max = 0\nmax_memory = '1MB'\n\
                         [connections.a]\nurl = 'postgres://x'\n[connections.'b c']\nurl = 'sqlite:'\nloads_table = 'a.b'\n\
-                        [connections.c]\n";
+                        [connections.c]\n[run]\nattempts = 0\nat_once = 65\nretry_seconds = '5'\n[sources.a]\n\
+                        [sources.b]\nfolder = 'in'\nafter = 'burn'\nsettle_seconds = 86401\nevery = '1w'\n";
         let dir = site(&[("wharf.toml", settings.as_bytes())]);
         let problems = Site::open(dir.path()).unwrap_err();
         let lines: Vec<usize> = problems.iter().map(|p| p.place.as_ref().unwrap().line).collect();
-        assert_eq!(lines, [2, 3, 4, 5, 7, 8, 9, 10, 11], "{problems}");
+        assert_eq!(lines, [2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14, 15, 16, 19, 20, 21], "{problems}");
     }
 }

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use proptest::prelude::*;
 
 use super::{
-    Connection, Look, Plan, Problems, compile,
+    Connection, Look, Order, Plan, Problems, compile,
     plan::{Bounds, Share},
 };
 use crate::{
@@ -50,6 +50,12 @@ fn a_plan_says_what_its_mapping_says() {
     let plan =
         read(&fixtures("valid").into_iter().find(|path| path.ends_with("everything.toml")).unwrap()).unwrap();
     assert_eq!((plan.name.as_str(), plan.format.name(), plan.shared), ("everything", "csv", true));
+    assert_eq!(plan.sources, ["share", "acme"]);
+    assert_eq!(
+        (plan.waits_for.as_slice(), plan.wait_limit.as_secs()),
+        (&["customers".to_owned()][..], 5_400)
+    );
+    assert_eq!(plan.order, Order::Capture("date".to_owned()));
     assert_eq!(plan.connection.as_deref(), Some("warehouse"));
     assert_eq!(
         (plan.table.table.as_str(), &plan.table.key, plan.table.mode),
@@ -152,6 +158,10 @@ const PIECES: &[&str] = &[
     "target",
     "columns",
     "rejects",
+    "source",
+    "waits_for",
+    "wait_limit",
+    "order",
     "key",
     "type",
     "from",
@@ -174,6 +184,8 @@ const PIECES: &[&str] = &[
     "'csv'",
     "'a'",
     "'5%'",
+    "'4h'",
+    "'file.x'",
     "'date'",
     "'(\u{e4}'",
     "'{x}'",

@@ -8,7 +8,10 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Case, DuplicateKeys, EmptyFile, OnDuplicate};
+use super::{
+    order::{self, Order},
+    plan::{Case, DuplicateKeys, EmptyFile, OnDuplicate},
+};
 use crate::{
     formats::FORMATS,
     model::value::{TYPE_NAMES, kind::Kind, number::Negative, temporal::Ambiguous},
@@ -25,6 +28,21 @@ pub struct Written {
     #[serde(rename = "match")]
     #[schemars(required)]
     pub matches: Option<Texts>,
+    /// The sources of `wharf.toml` from which this mapping takes files, one name or a list. Left out: all. Files that are
+    /// named on the command line are taken whatever stands here.
+    pub source: Option<Texts>,
+    /// Mappings that go first, one name or a list: a file is loaded once they have loaded what arrived before it.
+    pub waits_for: Option<Texts>,
+    /// How long a file waits for the mappings of `waits_for`, such as `"90m"` or `"4h"` (1m to 7d); after that it is held
+    /// for a person.
+    #[serde(default = "wait_limit")]
+    pub wait_limit: String,
+    /// The order in which waiting files are loaded. `file.CAPTURE`, such as `"file.date"`, goes by what that capture of
+    /// `match` took, which every pattern must have: a capture with a format by time, whatever the order in the name,
+    /// another as names do. Files that are equal in it go by their names.
+    #[serde(default = "by_name")]
+    #[schemars(schema_with = "order::schema")]
+    pub order: String,
     /// What to do with a file whose bytes this mapping has loaded before.
     #[serde(default)]
     pub on_duplicate: OnDuplicate,
@@ -46,6 +64,14 @@ pub struct Written {
     /// The columns of the target, one line each, in the order in which reports show them.
     #[schemars(required)]
     pub columns: Option<IndexMap<String, ColumnWritten>>,
+}
+
+fn wait_limit() -> String {
+    "4h".to_owned()
+}
+
+fn by_name() -> String {
+    Order::NAME.to_owned()
 }
 
 /// One alternative a format: its options, and in front of them the word that chooses it.

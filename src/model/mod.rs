@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod delivery;
+pub mod natural;
 pub mod outcome;
 pub mod printable;
 pub mod reject;
@@ -10,6 +11,7 @@ pub mod value;
 
 pub use batch::{Batch, Origin};
 pub use delivery::{ContentHash, DeliveryId, FileName};
+pub use natural::natural;
 pub use outcome::{Outcome, Reason, State};
 pub use reject::{Position, Reject, Rule, Violation};
 pub use tally::Tally;

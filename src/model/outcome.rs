@@ -87,6 +87,8 @@ pub enum Reason {
     RejectLimit,
     /// More rejects than `[rejects] hold` lets pass without a person.
     RejectHold,
+    /// It waited for another mapping for as long as its own allows.
+    WaitLimit,
     /// The target table does not fit the mapping.
     Target,
     /// The target refused more rows than can be told apart one by one.

@@ -45,6 +45,21 @@ impl AtomicFile {
         Ok(Self { writer, in_progress, target: path.to_path_buf() })
     }
 
+    /// Gives the file the permissions and the time of change of another one, whose bytes it now has.
+    ///
+    /// # Errors
+    /// When the other one cannot be looked at, or the disk fails.
+    pub fn resemble(&mut self, other: &File) -> Result<(), WireError> {
+        // What is written later would change the time again.
+        let done = self.writer.flush().and_then(|()| {
+            let like = other.metadata()?;
+            let file = self.writer.get_ref();
+            file.set_permissions(like.permissions())?;
+            file.set_modified(like.modified()?)
+        });
+        done.map_err(|cause| WireError::io("write", &self.target, cause))
+    }
+
     /// Makes the file durable and gives it its name, if nothing has that name.
     ///
     /// # Errors

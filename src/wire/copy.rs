@@ -1,6 +1,7 @@
 //! Copies that are hashed on the way: the file is read once, written once, and its BLAKE3 is known at the end.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, Permissions},
     io::{self, ErrorKind, Write},
     os::unix::fs::{FileExt, PermissionsExt},
@@ -38,14 +39,28 @@ impl Copied {
     ///
     /// # Errors
     /// When the disk fails; the copy is then removed, as nothing can be said about what is on the disk.
-    pub fn sync(mut self) -> Result<(), WireError> {
-        self.file.sync_all().map_err(|cause| WireError::io("make durable", &self.path, cause))?;
-        fs::rename(&self.in_progress, &self.path)
-            .map_err(|cause| WireError::io("create", &self.path, cause))?;
-        folder::sync(folder::parent(&self.path))?;
-        self.durable = true;
-        Ok(())
+    pub fn sync(self) -> Result<(), WireError> {
+        sync_all(vec![self])
     }
+
+    fn name(&self) -> Result<(), WireError> {
+        self.file.sync_all().map_err(|cause| WireError::io("make durable", &self.path, cause))?;
+        fs::rename(&self.in_progress, &self.path).map_err(|cause| WireError::io("create", &self.path, cause))
+    }
+}
+
+/// Makes copies durable as [`Copied::sync`] does one, all or none, with one sync for each folder.
+///
+/// # Errors
+/// When the disk fails; all of them are then removed.
+pub fn sync_all(mut copies: Vec<Copied>) -> Result<(), WireError> {
+    copies.iter().try_for_each(Copied::name)?;
+    let folders: BTreeSet<&Path> = copies.iter().map(|copied| folder::parent(&copied.path)).collect();
+    folders.into_iter().try_for_each(folder::sync)?;
+    for copied in &mut copies {
+        copied.durable = true;
+    }
+    Ok(())
 }
 
 impl Drop for Copied {

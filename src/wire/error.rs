@@ -58,6 +58,12 @@ impl WireError {
         self.kind() == Some(ErrorKind::NotFound)
     }
 
+    /// True when it was this file or folder that failed.
+    #[must_use]
+    pub fn is_about(&self, path: &Path) -> bool {
+        matches!(self, Self::Io { path: concerned, .. } if concerned == path)
+    }
+
     /// True when the name is taken already.
     #[must_use]
     pub fn is_taken(&self) -> bool {

@@ -4,15 +4,21 @@
 use std::{
     fmt,
     fs::{File, TryLockError},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
-    time::SystemTime,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use super::error::{WireError, shown};
 
 /// More is not read of a lock file, whatever somebody has put there.
 const MAX_NOTE_BYTES: u64 = 4096;
+/// Who has just taken the lock has yet to write who it is, over the words of one that was killed; and who only asks for the
+/// holder has the lock for a moment, too. Both are over after a few pauses.
+const MOST_TRIES: u32 = 40;
+/// One of these pauses.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The lock of a site, held until it is dropped.
 #[derive(Debug)]
@@ -47,7 +53,25 @@ impl SiteLock {
         self.left_behind
     }
 
-    /// Takes the lock, or tells at once who holds it. `command` is what this process was started to do, for others to
+    /// Who holds the lock now, if somebody does.
+    ///
+    /// # Errors
+    /// When the lock file is there but cannot be opened.
+    pub fn holder(path: &Path) -> Result<Option<Holder>, WireError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(WireError::io("open the lock file", path, cause)),
+        };
+        // A shared lock, so that two who only ask do not see one another; it ends with the file.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Holder::read(&mut file, path))),
+            Err(TryLockError::Error(cause)) => Err(WireError::io("lock", path, cause)),
+        }
+    }
+
+    /// Takes the lock, or tells who holds it; at once, or in the moment that this one needs to say so. `command` is what this process was started to do, for others to
     /// read. The file is created if it is missing; its folder must exist.
     ///
     /// # Errors
@@ -60,10 +84,20 @@ impl SiteLock {
             .truncate(false)
             .open(path)
             .map_err(|cause| WireError::io("open the lock file", path, cause))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(WireError::Held(Holder::read(&mut file, path))),
-            Err(TryLockError::Error(cause)) => return Err(WireError::io("lock", path, cause)),
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let holder = Holder::read(&mut file, path);
+                    tries += 1;
+                    if holder.is_known() || tries == MOST_TRIES {
+                        return Err(WireError::Held(holder));
+                    }
+                    thread::sleep(PAUSE);
+                }
+                Err(TryLockError::Error(cause)) => return Err(WireError::io("lock", path, cause)),
+            }
         }
         let left_behind = file.metadata().is_ok_and(|meta| meta.len() > 0);
         let command: String = command.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -84,6 +118,13 @@ impl Drop for SiteLock {
 }
 
 impl Holder {
+    /// True when it has said who it is, and is not one that was killed.
+    fn is_known(&self) -> bool {
+        let processes = Path::new("/proc");
+        let lives = |pid: u32| !processes.join("self").exists() || processes.join(pid.to_string()).exists();
+        self.command.is_some() && self.pid.is_some_and(lives)
+    }
+
     fn read(file: &mut File, path: &Path) -> Self {
         let mut note = Vec::new();
         let read = file.rewind().and_then(|()| file.take(MAX_NOTE_BYTES).read_to_end(&mut note));
@@ -126,7 +167,11 @@ mod tests {
         assert_eq!(holder.command.as_deref(), Some("wharf run  [2J"));
         assert!(holder.since.is_some());
         assert!(holder.to_string().contains("(wharf run  [2J) holds "), "{holder}");
+        let asked = SiteLock::holder(&path).unwrap().unwrap();
+        assert_eq!((asked.pid, asked.command), (holder.pid, holder.command));
         drop(held);
+        assert_eq!(SiteLock::holder(&path).unwrap(), None);
+        assert_eq!(SiteLock::holder(&folder.path().join("none")).unwrap(), None);
         SiteLock::acquire(&path, "wharf load").unwrap();
     }
 
@@ -139,6 +184,21 @@ mod tests {
         assert!(lock.was_left_behind());
         let note = std::fs::read_to_string(&path).unwrap();
         assert_eq!(note, format!("{}\nx\n", std::process::id()));
+    }
+
+    #[test]
+    fn who_asks_for_the_holder_keeps_nobody_from_taking_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, format!("{}\na run that was killed\n", u32::MAX)).unwrap();
+        let asking = File::open(&path).unwrap();
+        asking.lock_shared().unwrap();
+        let taken = thread::scope(|scope| {
+            let taking = scope.spawn(|| SiteLock::acquire(&path, "wharf run"));
+            drop(asking);
+            taking.join().unwrap()
+        });
+        taken.unwrap();
     }
 
     #[test]

@@ -8,12 +8,14 @@ pub mod atomic;
 pub mod copy;
 pub mod error;
 pub mod folder;
+pub mod handle;
 pub mod lock;
 pub mod spool;
 pub mod stamp;
 
 pub use atomic::AtomicFile;
-pub use copy::{Copied, copy_hashed, hash_file};
+pub use copy::{Copied, copy_hashed, hash_file, sync_all};
 pub use error::WireError;
+pub use handle::FolderHandle;
 pub use lock::{Holder, SiteLock};
 pub use stamp::{FileStamp, open_regular};

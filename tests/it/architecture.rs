@@ -13,11 +13,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("formats", &["model", "wire"]),
     ("targets", &["model", "wire"]),
-    ("mapping", &["model", "formats", "targets"]),
+    ("sources", &["model", "wire"]),
+    ("mapping", &["model", "formats", "targets", "sources"]),
     ("validate", &["model", "wire", "mapping", "formats", "targets"]),
     ("rejects", &["model", "wire", "mapping", "formats", "validate"]),
     ("ledger", &["model"]),
-    ("exchange", &["model", "wire", "mapping", "formats", "targets", "validate", "rejects", "ledger"]),
+    (
+        "exchange",
+        &["model", "wire", "mapping", "formats", "targets", "sources", "validate", "rejects", "ledger"],
+    ),
     ("cli", &["model", "wire", "mapping", "formats", "targets", "validate", "rejects", "ledger", "exchange"]),
 ];
 

@@ -157,7 +157,12 @@ fn a_ledger_of_every_version_so_far_opens_and_tells_what_it_told_then() {
         assert_eq!(found["status"], expected["status"]);
         let pairs =
             found["deliveries"].as_array().unwrap().iter().zip(expected["deliveries"].as_array().unwrap());
-        assert_eq!(pairs.clone().find(|(found, expected)| found != expected), None, "{}", version.display());
+        // Later versions may tell more, but what was told is told in the same words.
+        for (found, expected) in pairs.clone() {
+            for (key, expected) in expected.as_object().unwrap() {
+                assert_eq!(&found[key], expected, "{}: {key} of {found:#}", version.display());
+            }
+        }
         assert_eq!(pairs.len(), expected["deliveries"].as_array().unwrap().len());
         // And it goes on from there.
         assert_eq!(site.load("stock_1.csv", "id\n1\n").1["outcome"], "loaded");

@@ -79,6 +79,32 @@ fn problems_of_the_settings_are_reported_the_same_way() {
 }
 
 #[test]
+fn sources_and_mappings_that_are_named_but_not_there_are_problems_of_the_mapping_that_names_them() {
+    let site = Site::with_mapping(
+        "small",
+        &format!("source = \"inbx\"\nwaits_for = [\"other\", \"smal\"]\n{SMALL}"),
+    );
+    site.write(
+        "mappings/inbound/other.toml",
+        format!("waits_for = \"small\"\n{}", SMALL.replace("small", "other")),
+    );
+    let ran = site.run(["check"]).exits(1);
+    for part in [
+        "error: there is no source `inbx` in wharf.toml\n --> mappings/inbound/small.toml:1:10\n",
+        "1 | source = \"inbx\"\n  |          ^^^^^^\n",
+        "did you mean `inbox`?",
+        "`small` waits for `other`, `other` waits for `small`\n --> mappings/inbound/small.toml:2:14\n",
+        "there is no mapping `smal`\n",
+        "mappings/inbound/other.toml:1:13\n",
+        "\n4 problems found\n",
+    ] {
+        assert!(ran.err.contains(part), "{part:?} is missing:\n{}", ran.err);
+    }
+    site.write("mappings/inbound/small.toml", format!("source = \"inbox\"\norder = \"modified\"\n{SMALL}"));
+    site.run(["check"]).exits(0);
+}
+
+#[test]
 fn a_mapping_that_is_not_valid_stops_its_own_files_and_no_others() {
     let site = Site::with_mapping("orders", BROKEN);
     site.write("mappings/inbound/small.toml", SMALL);
@@ -133,7 +159,9 @@ fn the_schema_is_json_and_describes_every_key_of_a_mapping() {
     assert!(schema["$schema"].as_str().unwrap().contains("json-schema.org"));
     assert_eq!(
         keys(&schema, "/properties"),
-        words("match on_duplicate empty_file shared format target rejects columns")
+        words(
+            "match source waits_for wait_limit order on_duplicate empty_file shared format target rejects columns"
+        )
     );
     assert_eq!(
         keys(&schema, "/properties/format/oneOf/0/properties"),
@@ -156,11 +184,16 @@ fn the_schema_is_json_and_describes_every_key_of_a_mapping() {
     );
     assert_eq!(schema["additionalProperties"], false, "unknown keys are marked in the editor too");
     let of_site: Value = serde_json::from_str(&site.run(["schema", "site"]).exits(0).out).unwrap();
-    assert_eq!(keys(&of_site, "/properties"), words("store connections"));
+    assert_eq!(keys(&of_site, "/properties"), words("store connections sources run"));
     assert_eq!(
         keys(&of_site, "/properties/store/properties"),
         words("path max_memory report_max threads busy_seconds")
     );
+    assert_eq!(
+        keys(&of_site, "/properties/sources/additionalProperties/properties"),
+        words("folder match recursive settle_seconds marker manifest after every")
+    );
+    assert_eq!(keys(&of_site, "/properties/run/properties"), words("attempts retry_seconds at_once"));
 }
 
 #[test]

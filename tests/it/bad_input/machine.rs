@@ -217,7 +217,7 @@ fn take_while_it_changes(site: &Site) -> DeliveryReport {
     let path = site.path("a.csv");
     let mut observer = Appending(File::options().append(true).open(&path).unwrap());
     let opened = wharf::mapping::Site::open(&site.path("")).unwrap();
-    let mut engine = Engine::open(opened, "test", Box::new(SystemClock::default())).unwrap();
+    let engine = Engine::open(opened, "test", Box::new(SystemClock::default())).unwrap();
     match engine.take(&path, &LoadOptions::default(), &mut observer).unwrap() {
         TakenFile::Ended(report) => *report,
         TakenFile::Jobs(jobs) => panic!("taken: {jobs:?}"),

@@ -1,0 +1,137 @@
+//! What a person decides about a delivery that waits for one: retry, approve, decline. The same for a command that works by
+//! itself and for a request to the engine that runs.
+
+use super::{DeliveryReport, Engine, EngineError, Observer, lanes::Lanes};
+use crate::{
+    ledger::{Answer, DeliveryState, Event, Filter, IllegalTransition, LedgerError, Stop, Wish},
+    model::{DeliveryId, Reason, State},
+};
+
+/// What came of a decision.
+#[derive(Debug)]
+pub enum Decided {
+    /// The delivery waits for its turn again.
+    GoesOn,
+    /// It has ended.
+    Ended(Box<DeliveryReport>),
+}
+
+impl Engine {
+    /// Carries out a decision, after everything that was left unfinished, and then whatever it let go on. `id` is the
+    /// delivery's id or the beginning of it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when there is no such delivery or it does not wait for this decision; [`EngineError::Decision`] when
+    /// it would do harm.
+    pub fn decide(&self, wish: &Wish, by: &str, observer: &mut dyn Observer) -> Result<(), EngineError> {
+        let mut recovered = self.recover(&mut |text| observer.note(text))?;
+        for report in recovered.set_aside {
+            observer.ended(report);
+        }
+        if let Decided::Ended(report) = self.carry_out(wish, by, None, &mut recovered.lanes)? {
+            observer.ended(*report);
+        }
+        self.drain(&mut recovered.lanes, observer)?;
+        self.end_in_order();
+        Ok(())
+    }
+
+    /// Records a decision, with the answer to the request that asked for it, and lets the lanes know.
+    pub(super) fn carry_out(
+        &self,
+        wish: &Wish,
+        by: &str,
+        request: Option<u64>,
+        lanes: &mut Lanes,
+    ) -> Result<Decided, EngineError> {
+        let (id, event) = match wish {
+            Wish::Load { .. } => return Err(EngineError::Decision("loading is no decision".to_owned())),
+            Wish::Retry { delivery } => (*delivery, Event::Retried { by: by.to_owned() }),
+            Wish::Approve { delivery, rejected } => {
+                (*delivery, Event::Approved { rejected: *rejected, by: by.to_owned() })
+            }
+            Wish::Decline { delivery } => return self.decline(*delivery, by, request, lanes),
+        };
+        let delivery = self.known(id)?;
+        self.refuse_older(&delivery)?;
+        self.record_answering(id, vec![event], &answers(request, id))?;
+        lanes.unblock(id);
+        let delivery = self.known(id)?;
+        match self.job_again(&delivery)? {
+            Ok(job) => {
+                lanes.push(job, None);
+                Ok(Decided::GoesOn)
+            }
+            Err(problem) => {
+                let message = format!("the mapping it was taken under does not run any more: {problem}");
+                self.set_aside(&delivery, &message, true).map(|report| Decided::Ended(Box::new(report)))
+            }
+        }
+    }
+
+    fn known(&self, id: DeliveryId) -> Result<DeliveryState, EngineError> {
+        let found = self.ledger().view().by_id(id)?;
+        Ok(found.ok_or_else(|| LedgerError::Unknown { wanted: id.to_string() })?)
+    }
+
+    /// Old values must not replace new ones without anybody noticing.
+    fn refuse_older(&self, delivery: &DeliveryState) -> Result<(), EngineError> {
+        let loaded = Filter {
+            states: vec![State::Loaded, State::LoadedWithRejects],
+            mapping: delivery.mapping.clone(),
+            since_millis: Some(delivery.taken_at_millis),
+            ..Filter::default()
+        };
+        let later = self.ledger().view().list(&loaded)?;
+        match later.iter().find(|later| later.arrival > delivery.arrival) {
+            Some(later) if delivery.state.needs_attention() => Err(EngineError::Decision(format!(
+                "{} ({}) came later and is loaded already, so loading {} now would put older values over newer ones; \
+                 `decline` this one, or `wharf load --again` the later file after it",
+                later.file, later.id, delivery.id
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a held or failed delivery without loading it, unless its rows are in the target.
+    fn decline(
+        &self,
+        id: DeliveryId,
+        by: &str,
+        request: Option<u64>,
+        lanes: &mut Lanes,
+    ) -> Result<Decided, EngineError> {
+        let delivery = self.known(id)?;
+        if !delivery.state.needs_attention() {
+            let state = delivery.state;
+            return Err(
+                LedgerError::from(IllegalTransition::Not { delivery: id, state, event: "declined" }).into()
+            );
+        }
+        if delivery.tally.is_some_and(|tally| tally.loaded() > 0) {
+            return Err(EngineError::Decision(format!(
+                "the rows of {id} are in the database already, only its reports are missing: mend the cause, then retry it"
+            )));
+        }
+        let stop = Stop {
+            reason: delivery.reason.unwrap_or(Reason::Fault),
+            message: format!(
+                "declined by {by}; before: {}",
+                delivery.message.as_deref().unwrap_or("no message")
+            ),
+            tally: delivery.tally.unwrap_or_default(),
+            reports: delivery.reports.clone(),
+            worked_millis: delivery.worked_millis.unwrap_or(0),
+        };
+        let message = stop.message.clone();
+        self.record_answering(id, vec![Event::Refused(stop)], &answers(request, id))?;
+        lanes.unblock(id);
+        let mut report = DeliveryReport::of(&delivery, State::Refused);
+        report.message = Some(message);
+        Ok(Decided::Ended(Box::new(report)))
+    }
+}
+
+fn answers(request: Option<u64>, delivery: DeliveryId) -> Vec<(u64, Answer)> {
+    request.map(|number| (number, Answer::Accepted { deliveries: vec![delivery] })).into_iter().collect()
+}

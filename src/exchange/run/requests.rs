@@ -1,0 +1,118 @@
+//! What other commands ask of the engine while it runs.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{
+    super::{
+        EngineError,
+        decide::Decided,
+        take::{LoadOptions, TakenFile},
+    },
+    Done, Runner,
+    board::Unseen,
+};
+use crate::{
+    ledger::{Answer, Request, Wish},
+    mapping::{Plan, compile},
+};
+
+/// Requests looked at at once; the others follow when these are answered.
+const MOST_AT_ONCE: u32 = 100;
+
+/// The requests that are being worked on.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    next_glance: Duration,
+    /// The ledger's mark when it was looked at last.
+    seen: Option<u32>,
+    in_hand: BTreeSet<u64>,
+}
+
+impl Requests {
+    /// A request has been answered.
+    pub(super) fn done(&mut self, number: u64) {
+        self.in_hand.remove(&number);
+        self.seen = None; // there may be more than were looked at
+    }
+}
+
+impl Runner<'_> {
+    /// Sees whether somebody has asked for something, and does it.
+    pub(super) fn answer_requests(&mut self, now: Duration) -> Result<(), EngineError> {
+        if now < self.requests.next_glance {
+            return Ok(());
+        }
+        self.requests.next_glance = now + super::REQUEST_INTERVAL;
+        let mark = self.engine.ledger().written_by_others()?;
+        if self.requests.seen == Some(mark) {
+            return Ok(());
+        }
+        self.requests.seen = Some(mark);
+        let open = self.engine.ledger().view().open_requests(MOST_AT_ONCE)?;
+        for request in open {
+            if self.busy.asked >= self.engine.site.settings.run.at_once {
+                self.requests.seen = None;
+                break;
+            }
+            if self.requests.in_hand.insert(request.number) {
+                self.answer(request)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: Request) -> Result<(), EngineError> {
+        let Request { number, by, wish, .. } = request;
+        tracing::info!(request = number, by, "asked: {}", words(&wish));
+        if let Wish::Load { file, plan, again } = wish {
+            let mapping = match plan.map(|fingerprint| self.kept_plan(&fingerprint)).transpose()? {
+                Some(Err(message)) => return self.deny(number, message),
+                Some(Ok(plan)) => Some(plan),
+                None => None,
+            };
+            let options = LoadOptions { mapping, again, request: Some(number) };
+            let engine = Arc::clone(&self.engine);
+            self.busy.asked += 1;
+            self.work(move || {
+                let result: Result<TakenFile, EngineError> = engine.take(&file, &options, &mut Unseen);
+                Done::Asked { number, result }
+            });
+            return Ok(());
+        }
+        match self.engine.carry_out(&wish, &by, Some(number), &mut self.lanes) {
+            Ok(Decided::GoesOn) => self.requests.done(number),
+            Ok(Decided::Ended(report)) => {
+                self.requests.done(number);
+                self.has_ended(*report);
+            }
+            Err(EngineError::Ledger(error)) if error.is_passing() => return Err(error.into()),
+            Err(error) => return self.deny(number, error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn kept_plan(&self, fingerprint: &str) -> Result<Result<Arc<Plan>, String>, EngineError> {
+        let Some(kept) = self.engine.ledger().view().plan(fingerprint)? else {
+            return Ok(Err("its mapping is not in the ledger".to_owned()));
+        };
+        let plan = compile(&kept.name, &kept.name, &kept.toml, &self.engine.site.settings.connections);
+        Ok(plan.map(Arc::new).map_err(|broken| broken.problems.to_string()))
+    }
+
+    fn deny(&mut self, number: u64, message: String) -> Result<(), EngineError> {
+        tracing::warn!(request = number, "denied: {message}");
+        let now = self.engine.clock.unix_millis();
+        self.engine.ledger().append_answering(now, &[], &[(number, Answer::Denied { message })])?;
+        self.requests.done(number);
+        Ok(())
+    }
+}
+
+fn words(wish: &Wish) -> String {
+    match wish {
+        Wish::Load { file, .. } => format!("load {}", file.display()),
+        Wish::Retry { delivery } => format!("retry {delivery}"),
+        Wish::Approve { delivery, .. } => format!("approve {delivery}"),
+        Wish::Decline { delivery } => format!("decline {delivery}"),
+    }
+}

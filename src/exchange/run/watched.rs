@@ -1,0 +1,307 @@
+//! A source while the engine runs: when it is looked at next, how changes in it are noticed, and what is wrong with it.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    exchange::{backoff, live::LiveAside},
+    sources::{
+        Lister, Look, Source, SourceError,
+        filesystem::{self, FileSystem},
+        folder::FolderOptions,
+        watch::{self, Wake, Watch},
+    },
+    wire::{FileStamp, WireError},
+};
+
+/// An event for the probe file has to come within this time, or the folder is listed at intervals. A local kernel takes
+/// a few milliseconds.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// Even where events come, the folder is listed so often: a listing is the truth, and an event may be lost.
+const SAFETY_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// How often it is seen whether the folder is still the same: one that was unmounted and mounted again raises no events.
+const IDENTITY_INTERVAL: Duration = Duration::from_secs(5);
+/// Many events in a row lead to one look in this time.
+const SHORTEST_GAP: Duration = Duration::from_millis(50);
+/// Looks take no more than a fifth of a core, however large the folder.
+const GAP_FACTOR: u32 = 4;
+/// While so many files wait to be taken, there is no hurry to find more.
+pub(super) const BACKLOG: usize = 1_000;
+const BACKLOG_GAP: Duration = Duration::from_secs(2);
+/// A folder that cannot be listed is tried again after this, and then at longer intervals up to the second one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What the watching thread tells.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    changed: AtomicBool,
+    probed: AtomicBool,
+    lost: AtomicBool,
+}
+
+/// How changes in a folder are noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mode {
+    /// It is being found out whether events come; until then it is listed at intervals.
+    Probing { until: Duration },
+    /// Events come.
+    Events,
+    /// It is listed at intervals, for this reason.
+    Polled(String),
+}
+
+/// A source that is watched.
+pub(super) struct Watched {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) options: FolderOptions,
+    lister: Option<Box<dyn Lister>>,
+    watch: Option<Watch>,
+    mode: Mode,
+    every: Duration,
+    signals: Arc<Signals>,
+    wake: Arc<Notify>,
+    identity: Option<(u64, u64)>,
+    identity_due: Duration,
+    next_look: Duration,
+    last_ended: Duration,
+    last_took: Duration,
+    failures: u32,
+    /// What is wrong with it.
+    pub(super) trouble: Option<String>,
+    /// The last look, without the files that were ready.
+    pub(super) seen: Look,
+    /// So many looks have ended.
+    pub(super) looks: u64,
+    /// What was said of files that are left alone, so that it is said once.
+    told: Vec<PathBuf>,
+}
+
+impl Watched {
+    /// Begins with a source. `wake` is told when it should be looked at.
+    pub(super) fn new(
+        source: Arc<dyn Source>,
+        options: FolderOptions,
+        wake: Arc<Notify>,
+        now: Duration,
+    ) -> Self {
+        let lister = Some(source.lister());
+        let mut watched = Self {
+            source,
+            options,
+            lister,
+            watch: None,
+            mode: Mode::Polled("not watched yet".to_owned()),
+            every: filesystem::poll_interval(FileSystem::Local),
+            signals: Arc::default(),
+            wake,
+            identity: None,
+            identity_due: now,
+            next_look: now,
+            last_ended: now,
+            last_took: Duration::ZERO,
+            failures: 0,
+            trouble: None,
+            seen: Look::default(),
+            looks: 0,
+            told: Vec::new(),
+        };
+        watched.see_identity(now);
+        watched
+    }
+
+    /// Sees to what the watching thread told and to what is due, before a look is started.
+    pub(super) fn tick(&mut self, now: Duration, backlog: usize) {
+        if now >= self.identity_due {
+            self.see_identity(now);
+        }
+        if self.signals.probed.swap(false, Ordering::Relaxed)
+            && let Mode::Probing { .. } = self.mode
+        {
+            tracing::info!(source = self.source.name(), folder = %self.options.folder.display(), "file events come here");
+            self.mode = Mode::Events;
+        }
+        if let Mode::Probing { until } = self.mode
+            && now >= until
+        {
+            self.poll("no file events come here".to_owned());
+        }
+        if self.signals.lost.swap(false, Ordering::Relaxed) {
+            self.identity = None;
+            self.identity_due = now;
+        }
+        // Those that the last look had no room for raise no event when their turn comes.
+        let more = self.seen.more && backlog < BACKLOG;
+        // While a look is under way the signal stays: what changed may lie where the look has been already.
+        if self.lister.is_some() && (self.signals.changed.swap(false, Ordering::Relaxed) || more) {
+            let gap = (self.last_took * GAP_FACTOR).max(SHORTEST_GAP);
+            let gap = if backlog >= BACKLOG { gap.max(BACKLOG_GAP) } else { gap };
+            self.next_look = self.next_look.min(now.max(self.last_ended + gap));
+        }
+    }
+
+    /// The lister, if it is time for a look and none is under way.
+    pub(super) fn due(&mut self, now: Duration) -> Option<Box<dyn Lister>> {
+        if now < self.next_look {
+            return None;
+        }
+        let lister = self.lister.take()?;
+        // Whoever wants a look from now on wants another one.
+        self.next_look = Duration::MAX;
+        Some(lister)
+    }
+
+    /// When something is to be done.
+    pub(super) fn next_due(&self) -> Duration {
+        let probe = if let Mode::Probing { until } = self.mode { until } else { Duration::MAX };
+        let look = if self.lister.is_some() { self.next_look } else { Duration::MAX };
+        look.min(self.identity_due).min(probe)
+    }
+
+    /// How long a file must stay unchanged to be whole.
+    pub(super) fn quiet(&self) -> Duration {
+        let usual = || {
+            let kind = filesystem::kind(&self.options.folder).unwrap_or(FileSystem::Local);
+            filesystem::quiet_period(kind)
+        };
+        self.options.settle.unwrap_or_else(usual)
+    }
+
+    /// Looks again then, if not before.
+    pub(super) fn look_at(&mut self, when: Duration) {
+        self.next_look = self.next_look.min(when);
+    }
+
+    /// Looks again soon, as if a change had been told.
+    pub(super) fn look_again(&self) {
+        self.signals.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// A look has ended. `ready` is what it found whole.
+    pub(super) fn looked(
+        &mut self,
+        lister: Box<dyn Lister>,
+        result: Result<Look, SourceError>,
+        began: Duration,
+        now: Duration,
+    ) {
+        self.lister = Some(lister);
+        (self.last_ended, self.last_took) = (now, now.saturating_sub(began));
+        self.looks += 1;
+        match result {
+            Ok(look) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(source = self.source.name(), "the folder can be listed again");
+                }
+                self.failures = 0;
+                let settled = look.settling.iter().filter_map(|settling| settling.due).min();
+                let interval = match &self.mode {
+                    Mode::Events => SAFETY_INTERVAL,
+                    Mode::Probing { .. } | Mode::Polled(_) => self.every,
+                };
+                self.look_at((now + interval).min(settled.unwrap_or(Duration::MAX)).max(now));
+                self.tell_asides(&look);
+                self.seen = look;
+            }
+            Err(error) => {
+                self.failures += 1;
+                let message = super::arrivals::in_words(&error);
+                if self.trouble.as_ref() != Some(&message) {
+                    tracing::error!(source = self.source.name(), "{message}");
+                }
+                self.trouble = Some(message);
+                self.seen = Look::default();
+                let pause = backoff::pause(FIRST_PAUSE, self.failures, 0).min(LONGEST_PAUSE);
+                self.look_at(now + pause);
+            }
+        }
+    }
+
+    /// How changes are noticed, in words.
+    pub(super) fn watched_how(&self) -> String {
+        match &self.mode {
+            Mode::Events => "by file events".to_owned(),
+            Mode::Probing { .. } => "finding out whether file events come".to_owned(),
+            Mode::Polled(why) => format!("listed every {} s ({why})", self.every.as_secs()),
+        }
+    }
+
+    /// Some of what is left alone, with the reason.
+    pub(super) fn asides(&self) -> impl Iterator<Item = LiveAside> {
+        self.seen.asides.iter().map(|aside| LiveAside {
+            file: aside.path.to_string_lossy().into_owned(),
+            why: aside.why.clone(),
+        })
+    }
+
+    /// Sees whether the folder is the one that is watched, and begins anew if it is another.
+    fn see_identity(&mut self, now: Duration) {
+        self.identity_due = now + IDENTITY_INTERVAL;
+        let found = FileStamp::at(&self.options.folder).ok().map(|stamp| (stamp.device, stamp.inode));
+        if found == self.identity && found.is_some() {
+            return;
+        }
+        self.watch = None;
+        self.identity = found;
+        if found.is_some() {
+            self.begin(now);
+        }
+        self.next_look = now;
+    }
+
+    /// Finds out how changes in the folder can be noticed.
+    fn begin(&mut self, now: Duration) {
+        let kind = filesystem::kind(&self.options.folder).unwrap_or(FileSystem::Local);
+        self.every = self.options.every.unwrap_or_else(|| filesystem::poll_interval(kind));
+        if let FileSystem::Network(name) = kind {
+            // Changes that other machines make raise no event here, although our own would.
+            return self.poll(format!("a network file system: {name}"));
+        }
+        let (signals, wake) = (Arc::clone(&self.signals), Arc::clone(&self.wake));
+        let told = move |event: Wake| {
+            match event {
+                Wake::Changed | Wake::Overflow => signals.changed.store(true, Ordering::Relaxed),
+                Wake::Probe => signals.probed.store(true, Ordering::Relaxed),
+                Wake::Lost(_) => signals.lost.store(true, Ordering::Relaxed),
+            }
+            wake.notify_one();
+        };
+        match Watch::start(&self.options.folder, self.options.recursive, told) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => return self.poll(error.to_string()),
+        }
+        self.mode = Mode::Probing { until: now + PROBE_LIMIT };
+        if let Err(error) = watch::probe(&self.options.folder) {
+            self.cannot_probe(&error);
+        }
+    }
+
+    /// A folder that may only be read cannot be tried out.
+    fn cannot_probe(&mut self, error: &WireError) {
+        self.poll(format!("events could not be tried out: {error}"));
+    }
+
+    fn poll(&mut self, why: String) {
+        let (source, folder) = (self.source.name(), self.options.folder.display());
+        tracing::info!(source, %folder, "the folder is listed every {} s: {why}", self.every.as_secs());
+        self.mode = Mode::Polled(why);
+        self.next_look = self.next_look.min(self.last_ended + self.every);
+    }
+
+    /// Says of each file that is left alone why, once.
+    fn tell_asides(&mut self, look: &Look) {
+        for aside in look.asides.iter().filter(|aside| !self.told.contains(&aside.path)) {
+            let file = aside.path.display();
+            tracing::warn!(source = self.source.name(), %file, "left alone: {}", aside.why);
+        }
+        self.told = look.asides.iter().map(|aside| aside.path.clone()).collect();
+    }
+}

@@ -1,0 +1,249 @@
+//! Taking hold of a file, giving it back, and telling its folder that it is safe. Everything is done below a handle of the
+//! folder, and on the very file that was listed.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs::File,
+    io::{self, ErrorKind, Seek},
+    path::{Path, PathBuf},
+};
+
+use super::{After, Shared};
+use crate::{
+    sources::{
+        Claimed, Ready, SourceError,
+        names::CLAIMED_FOLDER,
+        settling::{counts_inode, stamp_text},
+    },
+    wire::{self, AtomicFile, FileStamp, FolderHandle, WireError},
+};
+
+/// The folder of claimed files is removed when it is empty; somebody who does so at the wrong moment is put up with.
+const MOST_TRIES: usize = 3;
+/// So many files of one name are not moved into one folder; each is tried in turn.
+const MOST_NAMESAKES: u32 = 100_000;
+
+/// A file as the file system has it: the folder it lies in, held open, and its name there.
+struct Place<'path> {
+    folder: FolderHandle,
+    name: &'path OsStr,
+}
+
+impl Shared {
+    pub(super) fn claim(&self, ready: &Ready) -> Result<Claimed, SourceError> {
+        let gone = || SourceError::Gone(ready.path.clone());
+        let changed = || SourceError::Changed(ready.path.clone());
+        let place = self.place(&ready.at)?;
+        let file = match place.folder.open_file(place.name) {
+            Ok(file) => file,
+            Err(error) if error.is_missing() => return Err(gone()),
+            Err(error) if is_odd(&error) => return Err(changed()),
+            Err(error) => return Err(error.into()),
+        };
+        let is_listed = |stamp: &FileStamp| stamp_text(stamp, counts_inode(&ready.stamp)) == ready.stamp;
+        if !is_listed(&FileStamp::of(&file, &ready.at)?) {
+            return Err(changed());
+        }
+        let stays = self.options.after == After::Keep || ready.at != ready.path;
+        let at = if stays { ready.at.clone() } else { claimed_path(&ready.path) };
+        let marker = ready.marker.as_ref().and_then(|marker| FileStamp::at(marker).ok());
+        // From here on no look meddles with it.
+        let hold = self.in_hand.take(&at, marker).ok_or_else(gone)?;
+        if !stays {
+            self.move_to_claimed(&place, ready)?;
+        }
+        let stamp = FileStamp::of(&file, &at)?;
+        if !stays {
+            let claimed = place.folder.below(OsStr::new(CLAIMED_FOLDER))?;
+            if !(is_listed(&stamp) && claimed.stamp(place.name).is_ok_and(|named| is_listed(&named))) {
+                give_back(&claimed, &place.folder, place.name)?;
+                return Err(changed());
+            }
+        }
+        Ok(Claimed { listed: ready.clone(), at, file, stamp, hold })
+    }
+
+    fn move_to_claimed(&self, place: &Place, ready: &Ready) -> Result<(), SourceError> {
+        for _ in 0..MOST_TRIES {
+            let claimed = place.folder.make_below(OsStr::new(CLAIMED_FOLDER))?;
+            match place.folder.rename_new(place.name, &claimed, place.name) {
+                Err(error) if error.is_missing() => {
+                    // Either of the two is not there any more.
+                    if place.folder.stamp(place.name).is_err_and(|error| error.is_missing()) {
+                        break;
+                    }
+                }
+                done => return Ok(done?),
+            }
+        }
+        Err(SourceError::Gone(ready.path.clone()))
+    }
+
+    pub(super) fn secure(&self, claims: &mut dyn Iterator<Item = &Claimed>) {
+        let moved = claims.filter(|claimed| claimed.at != claimed.listed.path);
+        let folders: BTreeSet<&Path> =
+            moved.flat_map(|claimed| claimed.at.ancestors().skip(1).take(2)).collect();
+        for folder in folders {
+            // Some shares cannot make a folder durable; there, the server's own promises have to do.
+            let _ = wire::folder::sync(folder);
+        }
+    }
+
+    pub(super) fn put_back(&self, claimed: &Claimed) -> Result<(), SourceError> {
+        if claimed.at == claimed.listed.path {
+            return Ok(());
+        }
+        let from = self.place(&claimed.at)?;
+        let to = self.place(&claimed.listed.path)?;
+        give_back(&from.folder, &to.folder, to.name)?;
+        Ok(())
+    }
+
+    pub(super) fn settle(&self, claimed: &Claimed) -> Result<(), SourceError> {
+        let now = FileStamp::of(&claimed.file, &claimed.at)?;
+        if (now.length, now.modified_nanos) != (claimed.stamp.length, claimed.stamp.modified_nanos) {
+            self.put_back(claimed)?;
+            return Err(SourceError::Changed(claimed.listed.path.clone()));
+        }
+        if self.options.after == After::Keep {
+            return self.put_back(claimed);
+        }
+        let stable_inodes = counts_inode(&claimed.listed.stamp);
+        let place = self.place(&claimed.at)?;
+        match place.folder.stamp(place.name) {
+            Ok(found) if !is_same(&found, &now, stable_inodes) => {
+                return Err(SourceError::Changed(claimed.at.clone()));
+            }
+            Ok(_) => {}
+            // Whoever removed it did what was to be done.
+            Err(error) if error.is_missing() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        // The marker goes first: left alone, it would vouch for the next file of that name.
+        if let (Some(path), Some(was)) = (&claimed.listed.marker, claimed.hold.marker()) {
+            self.settle_marker(path, was, stable_inodes)?;
+        }
+        self.finish(&claimed.listed.path, &place, &claimed.file)
+    }
+
+    /// A marker that was written anew belongs to a file that is yet to be taken.
+    fn settle_marker(&self, path: &Path, was: &FileStamp, stable_inodes: bool) -> Result<(), SourceError> {
+        let place = self.place(path)?;
+        match place.folder.open_file(place.name) {
+            Ok(file) if is_same(&FileStamp::of(&file, path)?, was, stable_inodes) => {
+                self.finish(path, &place, &file)
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() || is_odd(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes or moves a manifest whose files are all settled.
+    pub(super) fn settle_manifest(&self, path: &Path, at: &Path) -> Result<(), SourceError> {
+        let place = self.place(at)?;
+        let file = place.folder.open_file(place.name)?;
+        self.finish(path, &place, &file)
+    }
+
+    /// Removes a file or moves it aside; `path` is where it stood.
+    fn finish(&self, path: &Path, place: &Place, file: &File) -> Result<(), SourceError> {
+        match &self.options.after {
+            After::Keep => {}
+            After::Delete => place.folder.remove(place.name)?,
+            After::Move(aside) => {
+                let below = path.parent().and_then(|folder| folder.strip_prefix(&self.options.folder).ok());
+                // Joining an empty path would add a slash.
+                let target = match below.filter(|below| !below.as_os_str().is_empty()) {
+                    Some(below) => aside.join(below),
+                    None => aside.clone(),
+                };
+                wire::folder::ensure(&target)?;
+                move_aside(place, path.file_name().unwrap_or(place.name), &target, file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the folder of a file of this source.
+    pub(super) fn place_of(&self, path: &Path) -> Result<FolderHandle, SourceError> {
+        Ok(self.place(path)?.folder)
+    }
+
+    fn place<'path>(&self, path: &'path Path) -> Result<Place<'path>, SourceError> {
+        let root = &self.options.folder;
+        let invalid = || WireError::io("use", path, ErrorKind::InvalidFilename.into());
+        let below = path.strip_prefix(root).ok().and_then(Path::parent).ok_or_else(invalid)?;
+        let name = path.file_name().ok_or_else(invalid)?;
+        let folder = FolderHandle::open(root).map_err(|error| match error {
+            missing if missing.is_missing() => SourceError::Away(root.clone()),
+            other => other.into(),
+        })?;
+        match folder.descend(below) {
+            Ok(folder) => Ok(Place { folder, name }),
+            Err(error) if error.is_missing() => Err(SourceError::Gone(path.to_path_buf())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Where a file lies while it is claimed.
+pub(super) fn claimed_path(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default();
+    path.with_file_name(CLAIMED_FOLDER).join(name)
+}
+
+/// Gives a claimed file its own name, and tells whether it could: not when another file has it by now.
+pub(super) fn give_back(from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
+    match from.rename_new(name, to, name) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_taken() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_same(one: &FileStamp, other: &FileStamp, stable_inodes: bool) -> bool {
+    stamp_text(one, stable_inodes) == stamp_text(other, stable_inodes)
+}
+
+/// Something that is no ordinary file has its name by now.
+fn is_odd(error: &WireError) -> bool {
+    matches!(error, WireError::Io { cause, .. } if cause.kind() == ErrorKind::InvalidInput)
+}
+
+/// Moves a file into a folder under its name, or with a number behind it if that name is taken.
+fn move_aside(place: &Place, name: &OsStr, target: &Path, file: &File) -> Result<(), SourceError> {
+    let folder = FolderHandle::open(target)?;
+    for number in 1..MOST_NAMESAKES {
+        let mut wanted = name.to_os_string();
+        if number > 1 {
+            wanted.push(format!(".{number}"));
+        }
+        let moved = match place.folder.rename_new(place.name, &folder, &wanted) {
+            Err(WireError::Io { cause, .. }) if cause.kind() == ErrorKind::CrossesDevices => {
+                copy_aside(file, &target.join(&wanted)).and_then(|()| place.folder.remove(place.name))
+            }
+            moved => moved,
+        };
+        match moved {
+            Err(error) if error.is_taken() => {}
+            moved => return Ok(moved?),
+        }
+    }
+    Err(WireError::io("move a file into", target, ErrorKind::AlreadyExists.into()).into())
+}
+
+/// On another file system a move is a copy; it is durable when this returns.
+fn copy_aside(mut file: &File, target: &Path) -> Result<(), WireError> {
+    // Large files are not copied to learn that the name is taken.
+    if target.symlink_metadata().is_ok() {
+        return Err(WireError::io("create", target, ErrorKind::AlreadyExists.into()));
+    }
+    let mut copy = AtomicFile::create(target)?;
+    file.rewind()
+        .and_then(|()| io::copy(&mut file, &mut copy))
+        .map_err(|cause| WireError::io("copy a file to", target, cause))?;
+    copy.resemble(file)?;
+    copy.commit_new()
+}
