@@ -24,6 +24,10 @@ promises:
     tests/promises check target/promises/passed.txt docs/promises.md || status=1
     exit "$status"
 
+# Replay a week of nightly files through a running site that is killed every night
+week:
+    cargo test --locked --test it week:: -- --nocapture
+
 # Run the tests of very large input at their full size; needs a few gigabytes of disk
 big:
     WHARF_BIG=1 cargo test --locked --test it big

@@ -64,6 +64,12 @@ impl WireError {
         matches!(self, Self::Io { path: concerned, .. } if concerned == path)
     }
 
+    /// True when the file system lets nobody do it while a program has the file open.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.kind() == Some(ErrorKind::ResourceBusy)
+    }
+
     /// True when the name is taken already.
     #[must_use]
     pub fn is_taken(&self) -> bool {
@@ -95,6 +101,7 @@ impl WireError {
                     "that file system is mounted read-only: mount it for writing, or name another folder",
                 );
             }
+            ErrorKind::ResourceBusy => return Some("another program has it open: close it there"),
             ErrorKind::Unsupported => {
                 return Some("that file system cannot do it: keep the folder `var` on a local disk");
             }

@@ -171,14 +171,20 @@ impl Intake {
         Some(Batch { source, lane, arrivals })
     }
 
-    /// A batch is done: its lane goes on. True when the source should be looked at again.
-    pub(super) fn done(&mut self, source: usize, lane: &Lane, paths: impl Iterator<Item = PathBuf>) -> bool {
+    /// A batch is done: its lane goes on. `paths` are its files, `taken` those of them that were taken. True when the source
+    /// should be looked at again.
+    pub(super) fn done(
+        &mut self,
+        source: usize,
+        lane: &Lane,
+        paths: Vec<PathBuf>,
+        taken: Vec<PathBuf>,
+    ) -> bool {
         self.taking.remove(lane);
+        self.gone.entry(source).or_default().extend(taken);
         if let Some(in_hand) = self.in_hand.get_mut(&source) {
-            let gone = self.gone.entry(source).or_default();
             for path in paths {
                 in_hand.remove(&path);
-                gone.insert(path);
             }
         }
         self.again.remove(&source)
@@ -351,8 +357,8 @@ mod tests {
         }
 
         fn done(&mut self, batch: Batch) {
-            let paths = batch.arrivals.into_iter().map(|arrival| arrival.ready.path);
-            self.intake.done(batch.source, &batch.lane, paths);
+            let paths: Vec<_> = batch.arrivals.into_iter().map(|arrival| arrival.ready.path).collect();
+            self.intake.done(batch.source, &batch.lane, paths.clone(), paths);
         }
     }
 
@@ -440,7 +446,8 @@ mod tests {
         let found = ["orders_1", "orders_2"].map(|name| candidate(Some(&orders), name, 1)).to_vec();
         scene.intake.looked(0, found.clone(), Vec::new());
         let (_, batch) = scene.next(SECOND).unwrap();
-        scene.done(batch);
+        let paths = batch.arrivals.iter().map(|arrival| arrival.ready.path.clone()).collect();
+        scene.intake.done(0, &batch.lane, paths, vec!["in/orders_2".into()]);
         let failed = scene.intake.failed(0, "in/orders_1".into(), "no".into(), |_| 9 * SECOND);
         assert_eq!(failed, 1);
         scene.intake.looked(0, Vec::new(), Vec::new());

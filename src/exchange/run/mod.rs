@@ -484,18 +484,25 @@ impl Runner<'_> {
             }
             Done::Settled { source, path, result } => {
                 self.busy.settling.remove(&path);
+                if let Some(watched) = self.watched.get(source) {
+                    watched.settled();
+                }
                 self.settled(source, path, result, now);
                 Ok(())
             }
             Done::Took { source, lane, paths, result } => {
                 self.busy.takes -= 1;
-                let outdated = self.intake.done(source, &lane, paths.into_iter());
                 let batch = result?;
+                let is_taken = |arrived: &Arrived| matches!(arrived, Arrived::Taken(_) | Arrived::Refused(_));
+                let taken = batch.results.iter().filter(|(_, arrived)| is_taken(arrived));
+                let taken = taken.map(|(path, _)| path.clone()).collect();
+                let outdated = self.intake.done(source, &lane, paths, taken);
                 let untaken = |(_, arrived): &(PathBuf, Arrived)| matches!(arrived, Arrived::Nothing(_));
-                if let Some(watched) = self.watched.get_mut(source)
-                    && (outdated || batch.results.iter().any(untaken))
-                {
-                    watched.look_again();
+                if let Some(watched) = self.watched.get_mut(source) {
+                    watched.settled();
+                    if outdated || batch.results.iter().any(untaken) {
+                        watched.look_again();
+                    }
                 }
                 self.took(source, batch, now);
                 Ok(())
@@ -743,6 +750,10 @@ impl Runner<'_> {
     /// Files that are left where they are.
     fn left(&self) -> Vec<LiveAside> {
         let mut left: Vec<LiveAside> = self.broken.iter().flatten().cloned().collect();
+        left.extend(self.store_trouble.iter().map(|(_, why, _)| LiveAside {
+            file: self.engine.folders.store.to_string_lossy().into_owned(),
+            why: why.clone(),
+        }));
         for (index, watched) in self.watched.iter().enumerate() {
             left.extend(watched.trouble.iter().map(|why| LiveAside {
                 file: watched.options.folder.to_string_lossy().into_owned(),
@@ -751,6 +762,11 @@ impl Runner<'_> {
             left.extend(self.intake.troubles(index).map(|(path, trouble)| LiveAside {
                 file: path.to_string_lossy().into_owned(),
                 why: trouble.why.clone(),
+            }));
+            let behind = self.intake.waiting(index).saturating_sub(self.intake.troubles(index).count());
+            left.extend((behind > 0).then(|| LiveAside {
+                file: watched.options.folder.to_string_lossy().into_owned(),
+                why: format!("{behind} files of it wait for others; `wharf status` tells for which"),
             }));
             let settling = watched.seen.settling.iter().filter(|settling| settling.due.is_some());
             left.extend(settling.map(|settling| LiveAside {

@@ -32,7 +32,8 @@ impl Requests {
     /// A request has been answered.
     pub(super) fn done(&mut self, number: u64) {
         self.in_hand.remove(&number);
-        self.seen = None; // there may be more than were looked at
+        // There may be more than were looked at.
+        (self.seen, self.next_glance) = (None, Duration::ZERO);
     }
 }
 
@@ -50,11 +51,9 @@ impl Runner<'_> {
         self.requests.seen = Some(mark);
         let open = self.engine.ledger().view().open_requests(MOST_AT_ONCE)?;
         for request in open {
-            if self.busy.asked >= self.engine.site.settings.run.at_once {
-                self.requests.seen = None;
-                break;
-            }
-            if self.requests.in_hand.insert(request.number) {
+            // Files are taken one after the other, in the order in which they were asked for.
+            let waits = matches!(request.wish, Wish::Load { .. }) && self.busy.asked > 0;
+            if !waits && self.requests.in_hand.insert(request.number) {
                 self.answer(request)?;
             }
         }

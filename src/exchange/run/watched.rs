@@ -180,6 +180,13 @@ impl Watched {
         self.next_look = self.next_look.min(when);
     }
 
+    /// Files of this source are settled. A manifest goes with the last one that it names, which only another look tells.
+    pub(super) fn settled(&self) {
+        if self.options.manifest.is_some() {
+            self.look_again();
+        }
+    }
+
     /// Looks again soon, as if a change had been told.
     pub(super) fn look_again(&self) {
         self.signals.changed.store(true, Ordering::Relaxed);
@@ -245,7 +252,9 @@ impl Watched {
     /// Sees whether the folder is the one that is watched, and begins anew if it is another.
     fn see_identity(&mut self, now: Duration) {
         self.identity_due = now + IDENTITY_INTERVAL;
-        let found = FileStamp::at(&self.options.folder).ok().map(|stamp| (stamp.device, stamp.inode));
+        // The folder may be a link to where a share is mounted.
+        let found = std::fs::metadata(&self.options.folder).ok().map(|found| FileStamp::from(&found));
+        let found = found.map(|stamp| (stamp.device, stamp.inode));
         if found == self.identity && found.is_some() {
             return;
         }

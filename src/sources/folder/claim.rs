@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs::File,
-    io::{self, ErrorKind, Seek},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -35,7 +35,7 @@ impl Shared {
         let gone = || SourceError::Gone(ready.path.clone());
         let changed = || SourceError::Changed(ready.path.clone());
         let place = self.place(&ready.at)?;
-        let file = match place.folder.open_file(place.name) {
+        let mut file = match place.folder.open_file(place.name) {
             Ok(file) => file,
             Err(error) if error.is_missing() => return Err(gone()),
             Err(error) if is_odd(&error) => return Err(changed()),
@@ -51,12 +51,21 @@ impl Shared {
         // From here on no look meddles with it.
         let hold = self.in_hand.take(&at, marker).ok_or_else(gone)?;
         if !stays {
-            self.move_to_claimed(&place, ready)?;
+            match self.move_to_claimed(&place, ready) {
+                // Some shares, such as SMB through FUSE, let no open file be renamed, not even by whoever has it open.
+                Err(SourceError::Wire(error)) if error.is_busy() => {
+                    drop(file);
+                    self.move_to_claimed(&place, ready)?;
+                    file = open_claimed(&place, ready)?;
+                }
+                moved => moved?,
+            }
         }
         let stamp = FileStamp::of(&file, &at)?;
         if !stays {
             let claimed = place.folder.below(OsStr::new(CLAIMED_FOLDER))?;
             if !(is_listed(&stamp) && claimed.stamp(place.name).is_ok_and(|named| is_listed(&named))) {
+                drop(file);
                 give_back(&claimed, &place.folder, place.name)?;
                 return Err(changed());
             }
@@ -90,21 +99,23 @@ impl Shared {
         }
     }
 
-    pub(super) fn put_back(&self, claimed: &Claimed) -> Result<(), SourceError> {
+    pub(super) fn put_back(&self, claimed: Claimed) -> Result<(), SourceError> {
         if claimed.at == claimed.listed.path {
             return Ok(());
         }
+        drop(claimed.file);
         let from = self.place(&claimed.at)?;
         let to = self.place(&claimed.listed.path)?;
         give_back(&from.folder, &to.folder, to.name)?;
         Ok(())
     }
 
-    pub(super) fn settle(&self, claimed: &Claimed) -> Result<(), SourceError> {
+    pub(super) fn settle(&self, claimed: Claimed) -> Result<(), SourceError> {
         let now = FileStamp::of(&claimed.file, &claimed.at)?;
         if (now.length, now.modified_nanos) != (claimed.stamp.length, claimed.stamp.modified_nanos) {
+            let path = claimed.listed.path.clone();
             self.put_back(claimed)?;
-            return Err(SourceError::Changed(claimed.listed.path.clone()));
+            return Err(SourceError::Changed(path));
         }
         if self.options.after == After::Keep {
             return self.put_back(claimed);
@@ -124,7 +135,8 @@ impl Shared {
         if let (Some(path), Some(was)) = (&claimed.listed.marker, claimed.hold.marker()) {
             self.settle_marker(path, was, stable_inodes)?;
         }
-        self.finish(&claimed.listed.path, &place, &claimed.file)
+        drop(claimed.file);
+        self.finish(&claimed.listed.path, &place)
     }
 
     /// A marker that was written anew belongs to a file that is yet to be taken.
@@ -132,7 +144,8 @@ impl Shared {
         let place = self.place(path)?;
         match place.folder.open_file(place.name) {
             Ok(file) if is_same(&FileStamp::of(&file, path)?, was, stable_inodes) => {
-                self.finish(path, &place, &file)
+                drop(file);
+                self.finish(path, &place)
             }
             Ok(_) => Ok(()),
             Err(error) if error.is_missing() || is_odd(&error) => Ok(()),
@@ -142,13 +155,11 @@ impl Shared {
 
     /// Removes or moves a manifest whose files are all settled.
     pub(super) fn settle_manifest(&self, path: &Path, at: &Path) -> Result<(), SourceError> {
-        let place = self.place(at)?;
-        let file = place.folder.open_file(place.name)?;
-        self.finish(path, &place, &file)
+        self.finish(path, &self.place(at)?)
     }
 
-    /// Removes a file or moves it aside; `path` is where it stood.
-    fn finish(&self, path: &Path, place: &Place, file: &File) -> Result<(), SourceError> {
+    /// Removes a file or moves it aside; `path` is where it stood. We may not have it open: see `claim`.
+    fn finish(&self, path: &Path, place: &Place) -> Result<(), SourceError> {
         match &self.options.after {
             After::Keep => {}
             After::Delete => place.folder.remove(place.name)?,
@@ -160,7 +171,7 @@ impl Shared {
                     None => aside.clone(),
                 };
                 wire::folder::ensure(&target)?;
-                move_aside(place, path.file_name().unwrap_or(place.name), &target, file)?;
+                move_aside(place, path.file_name().unwrap_or(place.name), &target)?;
             }
         }
         Ok(())
@@ -194,6 +205,15 @@ pub(super) fn claimed_path(path: &Path) -> PathBuf {
     path.with_file_name(CLAIMED_FOLDER).join(name)
 }
 
+/// Opens a file that was closed to be claimed. If it cannot be opened any more, it is given back.
+fn open_claimed(place: &Place, ready: &Ready) -> Result<File, SourceError> {
+    let claimed = place.folder.below(OsStr::new(CLAIMED_FOLDER))?;
+    claimed.open_file(place.name).or_else(|error| {
+        give_back(&claimed, &place.folder, place.name)?;
+        Err(if is_odd(&error) { SourceError::Changed(ready.path.clone()) } else { error.into() })
+    })
+}
+
 /// Gives a claimed file its own name, and tells whether it could: not when another file has it by now.
 pub(super) fn give_back(from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
     match from.rename_new(name, to, name) {
@@ -213,7 +233,7 @@ fn is_odd(error: &WireError) -> bool {
 }
 
 /// Moves a file into a folder under its name, or with a number behind it if that name is taken.
-fn move_aside(place: &Place, name: &OsStr, target: &Path, file: &File) -> Result<(), SourceError> {
+fn move_aside(place: &Place, name: &OsStr, target: &Path) -> Result<(), SourceError> {
     let folder = FolderHandle::open(target)?;
     for number in 1..MOST_NAMESAKES {
         let mut wanted = name.to_os_string();
@@ -222,7 +242,7 @@ fn move_aside(place: &Place, name: &OsStr, target: &Path, file: &File) -> Result
         }
         let moved = match place.folder.rename_new(place.name, &folder, &wanted) {
             Err(WireError::Io { cause, .. }) if cause.kind() == ErrorKind::CrossesDevices => {
-                copy_aside(file, &target.join(&wanted)).and_then(|()| place.folder.remove(place.name))
+                copy_aside(place, &target.join(&wanted)).and_then(|()| place.folder.remove(place.name))
             }
             moved => moved,
         };
@@ -235,15 +255,14 @@ fn move_aside(place: &Place, name: &OsStr, target: &Path, file: &File) -> Result
 }
 
 /// On another file system a move is a copy; it is durable when this returns.
-fn copy_aside(mut file: &File, target: &Path) -> Result<(), WireError> {
+fn copy_aside(place: &Place, target: &Path) -> Result<(), WireError> {
     // Large files are not copied to learn that the name is taken.
     if target.symlink_metadata().is_ok() {
         return Err(WireError::io("create", target, ErrorKind::AlreadyExists.into()));
     }
+    let mut file = place.folder.open_file(place.name)?;
     let mut copy = AtomicFile::create(target)?;
-    file.rewind()
-        .and_then(|()| io::copy(&mut file, &mut copy))
-        .map_err(|cause| WireError::io("copy a file to", target, cause))?;
-    copy.resemble(file)?;
+    io::copy(&mut file, &mut copy).map_err(|cause| WireError::io("copy a file to", target, cause))?;
+    copy.resemble(&file)?;
     copy.commit_new()
 }

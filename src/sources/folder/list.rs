@@ -234,7 +234,12 @@ impl FolderLister {
         let mut files = std::mem::take(&mut scene.files);
         files.sort_by(by_name);
         for file in files {
-            match self.verdict(&file, scene, named) {
+            let mut verdict = self.verdict(&file, scene, named);
+            if self.shared.in_hand.has(file.at.as_ref().unwrap_or(&file.path)) {
+                // It may be another one of the same name than the one that is being taken.
+                verdict = Verdict::Waits { due: None };
+            }
+            match verdict {
                 Verdict::Waits { due } if scene.look.settling.len() < MOST_READY => {
                     scene.look.settling.push(StillWritten {
                         name: FileName::new(name_of(&file.path)),
@@ -246,10 +251,6 @@ impl FolderLister {
                 }
                 Verdict::Whole { evidence, marker } if scene.look.ready.len() < MOST_READY => {
                     let text = stamp_text(&file.stamp, scene.stable_inodes);
-                    let in_hand = self.shared.in_hand.has(file.at.as_ref().unwrap_or(&file.path));
-                    if in_hand {
-                        continue;
-                    }
                     // It may have been taken since it was seen first.
                     if self.keeps() && file.at.is_none() && known(&file.path, &text) {
                         self.decided.add(&file.path, State::of(&file.stamp, scene.stable_inodes));

@@ -108,10 +108,10 @@ impl Source for FolderSource {
     }
 
     fn put_back(&self, claimed: Claimed) -> Result<(), SourceError> {
-        self.shared.put_back(&claimed)
+        self.shared.put_back(claimed)
     }
 
     fn settle(&self, claimed: Claimed) -> Result<(), SourceError> {
-        self.shared.settle(&claimed)
+        self.shared.settle(claimed)
     }
 }

@@ -1,0 +1,182 @@
+//! Commands beside a running engine: what they ask for is done by it, and they say the same as when they are alone.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{INBOX, id, mapping, row, site};
+use crate::{
+    engine::until,
+    support::{Ran, Site},
+};
+
+fn bad(rejects: u32) -> String {
+    row("A", 1) + &(0..rejects).map(|number| format!("bad {number},x\n")).collect::<String>()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// What was said, without what differs between two runs of the same thing: times, and the ids of new deliveries. Beside an
+/// engine, which need not run in the same folder, messages name files by their whole paths.
+fn said(site: &Site, ran: &Ran, known: &[&str]) -> (i32, Vec<Value>, String) {
+    let whole = format!("cannot open {}", site.path("").display());
+    let ran = Ran { code: ran.code, out: ran.out.replace(&whole, "cannot open "), err: ran.err.clone() };
+    let mut objects = ran.json();
+    for object in &mut objects {
+        let fields = object.as_object_mut().unwrap();
+        fields.remove("seconds");
+        if fields.get("delivery").and_then(Value::as_str).is_some_and(|id| !known.contains(&id)) {
+            fields.insert("delivery".to_owned(), json!("new"));
+        }
+    }
+    (ran.code, objects, ran.err)
+}
+
+/// Runs a command in a copy of the site where nothing runs, and in another where an engine does, and compares.
+#[track_caller]
+fn same_beside(site: &Site, arguments: &[&str]) -> (i32, Vec<Value>) {
+    let known: Vec<String> = site.deliveries().iter().map(|delivery| id(delivery).to_owned()).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let (alone, beside) = (Site::new(), Site::new());
+    for other in [&alone, &beside] {
+        copy(&site.path(""), &other.path(""));
+    }
+    let arguments = || [&["--json"], arguments].concat();
+    let expected = said(&alone, &alone.run(arguments()), &known);
+    let run = beside.start();
+    run.says("at work");
+    until("the engine to be ready", || beside.status()["engine"]["sources"][0].is_object().then_some(()));
+    let found = said(&beside, &beside.run(arguments()), &known);
+    run.stop().exits(0);
+    assert_eq!(found, expected, "{:?}", arguments());
+    let states = |site: &Site| -> Vec<Value> {
+        site.deliveries()
+            .iter()
+            .map(|delivery| json!([delivery["file"], delivery["outcome"], delivery["tally"]]))
+            .collect()
+    };
+    assert_eq!(states(&beside), states(&alone), "{:?}", arguments());
+    (found.0, found.1)
+}
+
+/// A site with a held delivery, a failed one and a loaded one.
+fn decided_site() -> (Site, [String; 3]) {
+    let site = site(&format!("{INBOX}[connections.shop]\nurl = \"sqlite:away/shop.db\"\n"));
+    site.write("mappings/inbound/prices.toml", mapping("prices", "", "[rejects]\nhold = 1"));
+    let text = mapping("orders", "", "").replace("[target]", "[target]\nconnection = \"shop\"");
+    site.write("mappings/inbound/orders.toml", text);
+    site.write("mappings/inbound/stock.toml", mapping("stock", "", ""));
+    let (_, held) = site.load("prices.csv", bad(3));
+    let (_, failed) = site.load("orders.csv", row("O", 1));
+    let (_, loaded) = site.load("stock.csv", row("S", 1));
+    let ids = [(&held, "held"), (&failed, "failed"), (&loaded, "loaded")].map(|(delivery, outcome)| {
+        assert_eq!(delivery["outcome"], outcome);
+        id(delivery).to_owned()
+    });
+    (site, ids)
+}
+
+#[test]
+fn decisions_beside_a_run_are_carried_out_by_it_and_say_what_they_say_alone() {
+    let (site, [held, failed, loaded]) = decided_site();
+    let (code, told) = same_beside(&site, &["approve", &held]);
+    assert_eq!(
+        (code, &told[0]["outcome"], &told[0]["tally"]["rejected"]),
+        (2, &json!("loaded_with_rejects"), &json!(3))
+    );
+    let (code, told) = same_beside(&site, &["retry", &held]);
+    assert_eq!((code, &told[0]["outcome"]), (3, &json!("held")));
+    let (code, told) = same_beside(&site, &["decline", &held]);
+    assert_eq!((code, &told[0]["outcome"]), (0, &json!("refused")));
+    let (code, told) = same_beside(&site, &["decline", &failed]);
+    assert_eq!((code, &told[0]["outcome"]), (0, &json!("refused")));
+    fs::create_dir(site.path("away")).unwrap();
+    let (code, told) = same_beside(&site, &["retry", &failed]);
+    assert_eq!((code, &told[0]["outcome"]), (0, &json!("loaded")));
+    // What cannot be done is denied in the same words.
+    for (command, delivery) in
+        [("approve", &loaded), ("retry", &loaded), ("decline", &loaded), ("approve", &failed)]
+    {
+        let (code, told) = same_beside(&site, &[command, delivery]);
+        assert_eq!(code, 1, "{command}");
+        assert!(told[0]["error"].as_str().unwrap().contains(delivery.as_str()), "{told:?}");
+    }
+}
+
+#[test]
+fn what_a_person_approved_beside_a_run_is_in_the_story_with_the_persons_name() {
+    let (site, [held, ..]) = decided_site();
+    let run = site.start();
+    run.says("at work");
+    site.run(["approve", &held]).exits(2);
+    let asked = run.says("asked: approve");
+    assert_eq!(asked["by"], "tester");
+    run.stop().exits(0);
+    let story = site.run(["show", &held]).exits(0).out;
+    assert!(story.contains("approved by tester with 3 rejects"), "{story}");
+}
+
+#[test]
+fn load_beside_a_run_is_done_by_it_and_says_what_it_says_alone() {
+    let (site, _) = decided_site();
+    site.write("stock_2.csv", row("S", 2));
+    site.write("stock_10.csv", bad(2));
+    site.write("nobodys.csv", row("N", 1));
+    site.write("stock_empty.csv", "");
+    for (arguments, code) in [
+        (&["load", "stock_2.csv"][..], 0),
+        (&["load", "stock_10.csv", "stock_2.csv"], 2),
+        (&["load", "stock.csv"], 0),
+        (&["load", "--again", "stock.csv"], 0),
+        (&["load", "nobodys.csv"], 3),
+        (&["load", "--mapping", "stock", "nobodys.csv"], 0),
+        (&["load", "--mapping", "unknown", "nobodys.csv"], 1),
+        (&["load", "stock_empty.csv"], 3),
+        (&["load", "none.csv"], 1),
+        // It waits behind the held one, and says so.
+        (&["load", "--mapping", "prices", "stock_2.csv"], 3),
+    ] {
+        let (found, told) = same_beside(&site, arguments);
+        assert_eq!(found, code, "{arguments:?} {told:#?}");
+        assert!(site.path("stock_2.csv").exists());
+    }
+}
+
+#[test]
+fn rows_loaded_beside_a_run_and_their_reports_are_those_of_a_load_alone() {
+    let site = site(INBOX);
+    let run = site.start();
+    run.says("at work");
+    let (code, told) = site.load("prices_1.csv", bad(2));
+    run.says("asked: load");
+    run.stop().exits(0);
+    assert_eq!((code, &told["tally"]["rejected"]), (2, &json!(2)));
+    assert_eq!(site.query("SELECT * FROM prices"), [["A", "1"]]);
+    assert_eq!(site.report(&told, "errors").1.len(), 2);
+}
+
+#[test]
+fn a_second_run_is_told_who_holds_the_site_and_ends() {
+    let site = site(INBOX);
+    let run = site.start();
+    run.says("at work");
+    for arguments in [&["run"][..], &["run", "--once"]] {
+        let second = site.run(arguments).exits(1);
+        let process = run.process().to_string();
+        assert!(second.err.contains(&process) && second.err.contains("wharf run"), "{}", second.err);
+    }
+    site.arrive("inbox/prices.csv", row("A", 1));
+    site.waits_for("prices.csv", "loaded");
+    run.stop().exits(0);
+}
