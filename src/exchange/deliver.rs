@@ -183,11 +183,13 @@ impl Engine {
             Err(fault) => End::failed(&fault, Tally::default()),
         };
         let retries = &self.site.settings.run;
-        if mode == Mode::Beside
-            && end.outcome == Outcome::Failed
-            && end.retryable
-            && job.attempts < retries.attempts
-        {
+        let may_pass = mode == Mode::Beside && end.outcome == Outcome::Failed && end.retryable;
+        // Nobody knows how the attempt would have gone on.
+        if may_pass && self.is_stopping() {
+            self.record(job.id, vec![Event::Interrupted])?;
+            return Ok(Delivered::Interrupted);
+        }
+        if may_pass && job.attempts < retries.attempts {
             let pause = backoff::pause(retries.retry, job.attempts, random::<1>()?[0]);
             return self.postpone(job, end, pause, started);
         }

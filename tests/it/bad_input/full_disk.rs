@@ -5,12 +5,15 @@ use std::{
     fs::{self, File},
     io::Write,
     path::PathBuf,
-    process::Command,
 };
 
 use serde_json::Value;
 
-use super::{balances, items, plain};
+use super::{
+    balances, items,
+    mounts::{Mount, in_a_namespace},
+    plain,
+};
 use crate::support::{Ran, Site, query, run};
 
 const DISK_KIB: u64 = 8 * 1024;
@@ -19,6 +22,8 @@ const PAGE_KIB: u64 = 4;
 
 /// The file system that is filled, for as long as it is mounted.
 struct Disk {
+    /// Only kept; it ends before the folder that it is mounted on.
+    _mount: Mount,
     site: Site,
 }
 
@@ -26,15 +31,8 @@ impl Disk {
     /// A site on a small disk of its own; none when this user may not mount one.
     fn mount() -> Option<Self> {
         let site = Site::new();
-        let options = format!("size={DISK_KIB}k,mode=755");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "wharf-test"])
-            .arg(site.path(""))
-            .output();
-        if !mounted.is_ok_and(|mounted| mounted.status.success()) {
-            return None;
-        }
-        Some(Self { site })
+        let mount = Mount::disk(&site.path(""), &format!("size={DISK_KIB}k,mode=755"))?;
+        Some(Self { _mount: mount, site })
     }
 
     /// Leaves no more than so much of the disk free.
@@ -59,12 +57,6 @@ impl Disk {
             if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
         }
         self.site.write("mappings/inbound/items.toml", super::ITEMS);
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.site.path("")).status();
     }
 }
 
@@ -179,7 +171,9 @@ impl Trial {
 
 #[test]
 fn a_disk_that_is_full_at_any_moment_loses_nothing_and_the_next_attempt_ends_as_if_undisturbed() {
-    let Some(disk) = Disk::mount() else { return in_a_namespace() };
+    const TEST: &str = "bad_input::full_disk::\
+        a_disk_that_is_full_at_any_moment_loses_nothing_and_the_next_attempt_ends_as_if_undisturbed";
+    let Some(disk) = Disk::mount() else { return in_a_namespace(TEST) };
     let outside = items();
     let file = outside.write("a.csv", content());
     let loaded = run(outside.command(["load", "--json"]).arg(&file)).exits(2).object();
@@ -202,27 +196,4 @@ fn a_disk_that_is_full_at_any_moment_loses_nothing_and_the_next_attempt_ends_as_
     for step in ["var/lock", "ledger.db", "var/archive/", "work file", "warehouse.db", "rejects reported"] {
         assert!(trial.said.iter().any(|said| said.contains(step)), "{step} never failed: {:#?}", trial.said);
     }
-}
-
-/// Runs the test again where any user may mount a disk.
-fn in_a_namespace() {
-    const INSIDE: &str = "WHARF_TEST_IN_NAMESPACE";
-    const TEST: &str = "bad_input::full_disk::a_disk_that_is_full_at_any_moment_loses_nothing_and_the_next_attempt_ends_as_if_undisturbed";
-    assert!(
-        std::env::var_os(INSIDE).is_none(),
-        "a disk cannot be mounted even in a user namespace of our own"
-    );
-    let ran = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", TEST])
-        .env(INSIDE, "1")
-        .output()
-        .expect("unshare runs");
-    assert!(
-        ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("1 passed"),
-        "this user may neither mount a disk nor have a namespace of its own (unshare): {}{}",
-        String::from_utf8_lossy(&ran.stdout),
-        String::from_utf8_lossy(&ran.stderr)
-    );
 }

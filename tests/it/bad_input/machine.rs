@@ -27,17 +27,23 @@ use crate::support::{Ran, Site, run, wharf};
 const NOBODY: u32 = 65_534;
 
 /// A site whose owner may do no more than its permissions say, and the program as that owner runs it.
-struct Unprivileged {
-    site: Site,
+pub(super) struct Unprivileged {
+    /// The site.
+    pub(super) site: Site,
     /// The program, where that user reaches it.
     program: Option<PathBuf>,
 }
 
 impl Unprivileged {
-    /// The site of items. Root makes it another user's; any other user is unprivileged already.
+    /// The site of items.
     fn new() -> Self {
         let site = items();
         site.write("a.csv", "id,name,amount\n1,lamp,2\n2,desk,much\n");
+        Self::of(site)
+    }
+
+    /// Root makes the site another user's; any other user is unprivileged already.
+    pub(super) fn of(site: Site) -> Self {
         let root = fs::metadata(site.path("")).unwrap().uid() == 0;
         let program = root.then(|| {
             let path = site.path("program");
@@ -51,7 +57,7 @@ impl Unprivileged {
     }
 
     /// Makes all that is in the site the unprivileged user's.
-    fn give_away(&self) {
+    pub(super) fn give_away(&self) {
         if self.program.is_some() {
             for entry in walkdir::WalkDir::new(self.site.path("")) {
                 let entry = entry.unwrap();
@@ -62,13 +68,21 @@ impl Unprivileged {
         }
     }
 
-    fn allow(&self, path: impl AsRef<Path>, mode: u32) {
+    /// Sets the permissions of something in the site.
+    pub(super) fn allow(&self, path: impl AsRef<Path>, mode: u32) {
         fs::set_permissions(self.site.path(path), Permissions::from_mode(mode)).unwrap();
     }
 
     /// Runs the program as the unprivileged user.
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let mut command = match &self.program {
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        let ran = run(&mut self.command(arguments));
+        plain(&ran);
+        ran
+    }
+
+    /// The program as that user has it.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        match &self.program {
             None => self.site.command(arguments),
             Some(program) => {
                 let mut command = Command::new(program);
@@ -76,10 +90,7 @@ impl Unprivileged {
                 command.current_dir(self.site.path("")).uid(NOBODY).gid(NOBODY);
                 command
             }
-        };
-        let ran = run(&mut command);
-        plain(&ran);
-        ran
+        }
     }
 
     /// Loads the file for programs and then for people; both are told the same. Gives the object and the text.

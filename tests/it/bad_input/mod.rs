@@ -4,10 +4,16 @@
 //! Each case is loaded twice, in two equal sites: once for programs (`--json`) and once for people. Both must be told
 //! the same, and nothing that a terminal would obey may reach either.
 
+mod arrival;
+mod arrival_clocks;
+mod arrival_machine;
+mod arrival_many;
+mod arrival_races;
 mod fields;
 mod files;
 mod full_disk;
 mod machine;
+mod mounts;
 mod names;
 mod records;
 mod targets;
