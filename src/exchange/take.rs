@@ -404,7 +404,7 @@ impl Engine {
     }
 
     /// Says that a file was not taken, to whoever asked for it.
-    fn not_taken(
+    pub(super) fn not_taken(
         &self,
         file: &Path,
         request: Option<u64>,

@@ -70,15 +70,16 @@ pub trait Source: Send + Sync {
 /// Looks at a source again and again, and remembers what it saw.
 pub trait Lister: Send {
     /// Lists the source. `now` is the time on a clock that never goes back. `known` tells whether a file with this path and
-    /// stamp has been taken already; it is asked about files that stay where they are (`after = "keep"`) and about
-    /// those that an earlier run had claimed.
+    /// stamp has been taken already, or nothing when that cannot be told now: the file is then left as it is until the next
+    /// look. It is asked about files that stay where they are (`after = "keep"`) and about those that an earlier run had
+    /// claimed.
     ///
     /// # Errors
     /// When the source cannot be listed; what it remembers of the files there stays.
     fn look(
         &mut self,
         now: Duration,
-        known: &mut dyn FnMut(&Path, &str) -> bool,
+        known: &mut dyn FnMut(&Path, &str) -> Option<bool>,
     ) -> Result<Look, SourceError>;
 }
 

@@ -225,7 +225,8 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.path("log")).unwrap_or_default());
+            let log = fs::read(self.path("log")).unwrap_or_default();
+            std::io::Write::write_all(&mut std::io::stderr(), &log).unwrap();
         }
     }
 }
@@ -337,7 +338,10 @@ fn mounted() -> (tempfile::TempDir, Network, Site, Running) {
 #[test]
 fn a_share_mounted_through_fuse_is_listed_and_its_files_are_taken_once_and_whole() {
     let (_served, network, site, wharf) = mounted();
-    assert_eq!(source(&site)["watched"], "listed every 1 s (a network file system: FUSE)");
+    // What `status` tells is written once a second.
+    let watched =
+        until("what is told of the source", || source(&site)["watched"].as_str().map(str::to_owned));
+    assert_eq!(watched, "listed every 1 s (a network file system: FUSE)");
     network.put("orders_1.csv", &rows(0..10));
     network.put("orders_2.csv", &rows(10..30));
     until_loaded(&site, &["orders_1.csv", "orders_2.csv"]);

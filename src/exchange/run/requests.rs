@@ -3,17 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    super::{
-        EngineError,
-        decide::Decided,
-        take::{LoadOptions, TakenFile},
-    },
-    Done, Runner,
+    super::{EngineError, decide::Decided, take::LoadOptions},
+    Runner,
     board::Unseen,
+    work::{Done, caught},
 };
 use crate::{
     ledger::{Answer, Request, Wish},
     mapping::{Plan, compile},
+    model::Reason,
 };
 
 /// Requests looked at at once; the others follow when these are answered.
@@ -73,8 +71,9 @@ impl Runner<'_> {
             let engine = Arc::clone(&self.engine);
             self.busy.asked += 1;
             self.work(move || {
-                let result: Result<TakenFile, EngineError> = engine.take(&file, &options, &mut Unseen);
-                Done::Asked { number, result }
+                let taken = caught(|| engine.take(&file, &options, &mut Unseen));
+                let deny = |why| engine.not_taken(&file, options.request, Reason::Fault, why);
+                Done::Asked { number, result: taken.unwrap_or_else(deny) }
             });
             return Ok(());
         }

@@ -72,6 +72,8 @@ pub(super) struct Watched {
     identity: Option<(u64, u64)>,
     identity_due: Duration,
     next_look: Duration,
+    /// The next look is for a change that was told.
+    is_wanted: bool,
     last_ended: Duration,
     last_took: Duration,
     failures: u32,
@@ -106,6 +108,7 @@ impl Watched {
             identity: None,
             identity_due: now,
             next_look: now,
+            is_wanted: false,
             last_ended: now,
             last_took: Duration::ZERO,
             failures: 0,
@@ -145,6 +148,7 @@ impl Watched {
             let gap = (self.last_took * GAP_FACTOR).max(SHORTEST_GAP);
             let gap = if backlog >= BACKLOG { gap.max(BACKLOG_GAP) } else { gap };
             self.next_look = self.next_look.min(now.max(self.last_ended + gap));
+            self.is_wanted = true;
         }
     }
 
@@ -156,7 +160,13 @@ impl Watched {
         let lister = self.lister.take()?;
         // Whoever wants a look from now on wants another one.
         self.next_look = Duration::MAX;
+        self.is_wanted = false;
         Some(lister)
+    }
+
+    /// True when something has changed that no look has seen.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.is_wanted || self.signals.changed.load(Ordering::Relaxed)
     }
 
     /// When something is to be done.
@@ -312,5 +322,69 @@ impl Watched {
             tracing::warn!(source = self.source.name(), %file, "left alone: {}", aside.why);
         }
         self.told = look.asides.iter().map(|aside| aside.path.clone()).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::folder::{After, FolderSource};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A folder that is watched, and its first look that is under way.
+    fn looked_at(folder: &std::path::Path) -> (Watched, Box<dyn Lister>) {
+        let options = FolderOptions {
+            name: "inbox".to_owned(),
+            folder: folder.to_path_buf(),
+            takes: Arc::new(|_: &str| true),
+            recursive: false,
+            settle: None,
+            marker: None,
+            manifest: None,
+            after: After::Delete,
+            every: None,
+        };
+        let source = Arc::new(FolderSource::new(options.clone()));
+        let mut watched = Watched::new(source, options, Arc::default(), Duration::ZERO);
+        // Only what the test tells counts.
+        watched.watch = None;
+        watched.mode = Mode::Events;
+        watched.signals = Arc::default();
+        let lister = watched.due(Duration::ZERO).unwrap();
+        (watched, lister)
+    }
+
+    #[test]
+    fn what_is_told_or_wanted_while_a_look_is_under_way_leads_to_another_look() {
+        type Tell = fn(&mut Watched);
+        let tells: [Tell; 2] = [|watched| watched.look_again(), |watched| watched.look_at(2 * SECOND)];
+        for tell in tells {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut watched, lister) = looked_at(folder.path());
+            tell(&mut watched);
+            // The thread that decides goes on while the look does.
+            watched.tick(SECOND, 0);
+            assert!(watched.due(SECOND).is_none());
+            watched.looked(lister, Ok(Look::default()), Duration::ZERO, SECOND);
+            watched.tick(SECOND, 0);
+            assert!(watched.due(2 * SECOND + 4 * SECOND).is_some());
+        }
+    }
+
+    #[test]
+    fn without_a_change_the_next_look_is_far_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut watched, lister) = looked_at(folder.path());
+        watched.looked(lister, Ok(Look::default()), Duration::ZERO, SECOND);
+        watched.tick(SECOND, 0);
+        assert!(!watched.is_outdated() && watched.due(SECOND + SAFETY_INTERVAL / 2).is_none());
+        watched.look_again();
+        watched.tick(SECOND, 0);
+        assert!(watched.is_outdated(), "until a look has begun");
+        assert!(
+            watched.due(SECOND + SAFETY_INTERVAL / 2).is_some()
+                && !watched.signals.changed.load(Ordering::Relaxed)
+        );
     }
 }

@@ -60,7 +60,7 @@ impl FolderLister {
         path: PathBuf,
         stamp: FileStamp,
         scene: &mut Scene,
-        known: &mut dyn FnMut(&Path, &str) -> bool,
+        known: &mut dyn FnMut(&Path, &str) -> Option<bool>,
     ) {
         scene.look.files += 1;
         let state = State::of(&stamp, scene.stable_inodes);
@@ -70,7 +70,7 @@ impl FolderLister {
             seen
         } else {
             let role = self.role(name_of(&path));
-            let mut is_known = || known(&path, &stamp_text(&stamp, scene.stable_inodes));
+            let mut is_known = || known(&path, &stamp_text(&stamp, scene.stable_inodes)).unwrap_or_default();
             if role == Role::Left || (role == Role::Data && self.keeps() && is_known()) {
                 self.decided.add(&path, state);
                 (Role::Left, Duration::ZERO)
@@ -112,7 +112,7 @@ impl FolderLister {
         at: PathBuf,
         stamp: FileStamp,
         scene: &mut Scene,
-        known: &mut dyn FnMut(&Path, &str) -> bool,
+        known: &mut dyn FnMut(&Path, &str) -> Option<bool>,
     ) {
         let Some(path) = at.parent().map(|folder| beside(folder, name_of(&at))) else { return };
         scene.claimed.insert(path.clone());
@@ -127,7 +127,10 @@ impl FolderLister {
             return;
         }
         let text = stamp_text(&stamp, scene.stable_inodes);
-        if !is_manifest && known(&path, &text) {
+        let is_known = if is_manifest { Some(false) } else { known(&path, &text) };
+        // To put back a file that was taken would be to take it twice.
+        let Some(is_known) = is_known else { return };
+        if is_known {
             if scene.look.known.len() < MOST_READY {
                 // If a file of that name has come since, the marker is its own.
                 let marker = path.symlink_metadata().is_err().then(|| self.marker_path(&path)).flatten();
@@ -229,7 +232,7 @@ impl FolderLister {
         &mut self,
         scene: &mut Scene,
         named: &HashMap<PathBuf, Naming>,
-        known: &mut dyn FnMut(&Path, &str) -> bool,
+        known: &mut dyn FnMut(&Path, &str) -> Option<bool>,
     ) {
         let mut files = std::mem::take(&mut scene.files);
         files.sort_by(by_name);
@@ -252,10 +255,13 @@ impl FolderLister {
                 Verdict::Whole { evidence, marker } if scene.look.ready.len() < MOST_READY => {
                     let text = stamp_text(&file.stamp, scene.stable_inodes);
                     // It may have been taken since it was seen first.
-                    if self.keeps() && file.at.is_none() && known(&file.path, &text) {
-                        self.decided.add(&file.path, State::of(&file.stamp, scene.stable_inodes));
-                        self.settling.forget(&file.path);
-                        continue;
+                    if self.keeps() && file.at.is_none() {
+                        let Some(is_known) = known(&file.path, &text) else { continue };
+                        if is_known {
+                            self.decided.add(&file.path, State::of(&file.stamp, scene.stable_inodes));
+                            self.settling.forget(&file.path);
+                            continue;
+                        }
                     }
                     scene.look.ready.push(ready(file, text, evidence, marker));
                 }
@@ -320,7 +326,7 @@ impl FolderLister {
     fn list(
         &mut self,
         scene: &mut Scene,
-        known: &mut dyn FnMut(&Path, &str) -> bool,
+        known: &mut dyn FnMut(&Path, &str) -> Option<bool>,
     ) -> Result<(), SourceError> {
         let shared = Arc::clone(&self.shared);
         let options = &shared.options;
@@ -361,7 +367,7 @@ impl Lister for FolderLister {
     fn look(
         &mut self,
         now: Duration,
-        known: &mut dyn FnMut(&Path, &str) -> bool,
+        known: &mut dyn FnMut(&Path, &str) -> Option<bool>,
     ) -> Result<Look, SourceError> {
         let mut scene = self.scene(now)?;
         self.settling.begin_look();

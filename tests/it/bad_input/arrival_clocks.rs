@@ -53,7 +53,7 @@ impl Folder {
     }
 
     fn look(&mut self, second: u64) -> Look {
-        self.lister.look(Duration::from_secs(second), &mut |_, _| false).unwrap()
+        self.lister.look(Duration::from_secs(second), &mut |_, _| Some(false)).unwrap()
     }
 
     /// What is whole at that second.

@@ -260,7 +260,8 @@ fn taken_away(site: &Site, take_away: impl FnOnce(), put_back: impl FnOnce()) {
     run.stop().exits(0);
     let mut expected: Vec<String> = (1..=FILES).map(|id| format!("{id}.csv loaded")).collect();
     let mut found = outcomes(site);
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
     all_loaded(site, 1..=FILES, u64::from(FILES));
 }

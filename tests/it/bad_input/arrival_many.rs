@@ -100,7 +100,7 @@ fn fifty_thousand_files_in_one_folder_are_taken_in_order_once_each_in_little_mem
     let mut lister = source.lister();
     let (mut next, mut second) = (taken, 0);
     while next < u64::from(FILES) {
-        let look = lister.look(Duration::from_secs(second), &mut |_, _| false).unwrap();
+        let look = lister.look(Duration::from_secs(second), &mut |_, _| Some(false)).unwrap();
         second += 1;
         assert_eq!(look.files, u64::from(FILES) - next);
         assert!(

@@ -82,19 +82,28 @@ fn is_whole(path: &Path) -> bool {
 /// Runs an engine in the site, in which `deed` is done at that moment, until so many deliveries have come to rest.
 #[track_caller]
 fn serve(site: &Arc<Site>, moment: Moment, deed: Deed, wanted: usize) {
-    let clock = Watched {
+    run_engine(site, watched(site, moment, deed), wanted);
+}
+
+fn watched(site: &Arc<Site>, moment: Moment, deed: Deed) -> Box<dyn Clock> {
+    Box::new(Watched {
         clock: SystemClock::default(),
         site: Arc::clone(site),
         decides: thread::current().id(),
         moment,
         deed: Mutex::new(Some(deed)),
-    };
-    run_engine(site, Box::new(clock), wanted);
+    })
 }
 
 /// Runs an engine with this clock in the site until so many deliveries have come to rest.
 #[track_caller]
 pub(super) fn run_engine(site: &Site, clock: Box<dyn Clock>, wanted: usize) -> Vec<DeliveryReport> {
+    run_until(site, clock, RunOptions::default(), wanted)
+}
+
+/// Runs an engine until so many deliveries have come to rest, or it ends by itself.
+#[track_caller]
+fn run_until(site: &Site, clock: Box<dyn Clock>, options: RunOptions, wanted: usize) -> Vec<DeliveryReport> {
     let opened = wharf::mapping::Site::open(&site.path("")).unwrap();
     let engine = Arc::new(Engine::open(opened, "test", clock).unwrap());
     let (stop, mut ended) = (Arc::new(Notify::new()), Vec::new());
@@ -106,7 +115,7 @@ pub(super) fn run_engine(site: &Site, clock: Box<dyn Clock>, wanted: usize) -> V
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ran = runtime.block_on(async {
-        let run = engine.run(RunOptions::default(), Arc::clone(&stop), &mut tell);
+        let run = engine.run(options, Arc::clone(&stop), &mut tell);
         tokio::time::timeout(PATIENCE, run).await
     });
     ran.unwrap_or_else(|_| panic!("{wanted} deliveries never came, but {ended:#?}")).unwrap();
@@ -215,7 +224,7 @@ fn a_file_that_is_written_to_replaced_renamed_or_removed_once_it_is_claimed_is_l
 }
 
 #[test]
-fn the_same_holds_where_files_are_kept() {
+fn a_kept_file_that_is_written_to_replaced_renamed_or_removed_while_it_is_taken_is_loaded_whole_and_once() {
     for moment in [Moment::Claimed, Moment::Copied] {
         for case in &ONCE_CLAIMED {
             let what = format!("{} when it is {moment:?}", case.what);
@@ -288,6 +297,20 @@ fn a_file_that_changes_or_goes_between_the_listing_and_the_claim_is_taken_as_it_
             assert_eq!(outcomes(&site), case.outcomes, "{} ({after})", case.what);
             all_loaded(&site, case.ids.iter().copied(), case.loads);
         }
+    }
+}
+
+#[test]
+fn a_run_that_ends_when_all_is_done_does_not_end_before_a_file_that_changed_meanwhile_is_taken() {
+    for case in &BEFORE_THE_CLAIM {
+        let site = Arc::new(inbox("settle_seconds = 0"));
+        put(&site, "a.csv", records([9]));
+        let writer = writer(&put(&site, "b.csv", before()));
+        let deed = case.deed;
+        let clock = watched(&site, Moment::Claimed, Box::new(move |site| deed(site, &writer)));
+        run_until(&site, clock, RunOptions { once: true }, usize::MAX);
+        assert_eq!(outcomes(&site), case.outcomes, "{}", case.what);
+        all_loaded(&site, case.ids.iter().copied(), case.loads);
     }
 }
 

@@ -89,7 +89,7 @@ impl Site {
         let Self { lister, taken, asked, .. } = self;
         lister.look(Duration::from_secs(second), &mut |path, stamp| {
             *asked += 1;
-            taken.contains(&(path.to_owned(), stamp.to_owned()))
+            Some(taken.contains(&(path.to_owned(), stamp.to_owned())))
         })
     }
 
