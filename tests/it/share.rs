@@ -226,7 +226,7 @@ impl Drop for Network {
     fn drop(&mut self) {
         if thread::panicking() {
             let log = fs::read(self.path("log")).unwrap_or_default();
-            std::io::Write::write_all(&mut std::io::stderr(), &log).unwrap();
+            Write::write_all(&mut std::io::stderr(), &log).unwrap();
         }
     }
 }
