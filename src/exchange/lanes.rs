@@ -7,8 +7,8 @@
 //! Pure: no clock, no ledger. Whoever asks gives the time, and records what comes out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -17,6 +17,10 @@ use crate::{
     mapping::OrderKey,
     model::{ContentHash, DeliveryId},
 };
+
+/// So many deliveries run into one database at once: one is written, the next one validated meanwhile. An SQLite file has
+/// one writer at a time, and more that wait for it would only keep other databases waiting.
+const MOST_IN_A_DATABASE: usize = 2;
 
 /// A table of a database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,7 +140,14 @@ impl Lanes {
     /// The next delivery that may run, the earliest arrival first; it counts as running from now on. None when nothing may.
     pub fn next(&mut self, now: Duration) -> Option<Next> {
         let mut first: Option<(u64, LaneId, Head)> = None;
-        for (id, lane) in self.lanes.iter().filter(|(_, lane)| lane.running.is_none()) {
+        let mut busy: HashMap<&Path, usize> = HashMap::new();
+        for (id, _) in self.lanes.iter().filter(|(_, lane)| lane.running.is_some()) {
+            *busy.entry(&id.database).or_default() += 1;
+        }
+        let has_room =
+            |id: &LaneId| busy.get(&*id.database).is_none_or(|running| *running < MOST_IN_A_DATABASE);
+        let idle = self.lanes.iter().filter(|(id, lane)| lane.running.is_none() && has_room(id));
+        for (id, lane) in idle {
             let head = lane.head(&self.open, now);
             let (Head::Runs((_, arrival, _)) | Head::Overdue((_, arrival, _), _)) = &head else { continue };
             if first.as_ref().is_none_or(|(earliest, _, _)| arrival < earliest) {
@@ -372,6 +383,21 @@ pub(super) mod tests {
         assert_eq!((lanes.running(), lanes.waiting()), (2, 2));
         lanes.stopped(&second.lane, "orders", second.arrival);
         assert_eq!(drained(&mut lanes, SECOND), ["orders_9", "orders_10"]);
+    }
+
+    #[test]
+    fn tables_of_one_database_do_not_keep_another_database_waiting() {
+        let mut lanes = Lanes::default();
+        for number in 1..=4 {
+            let table = plan("orders", &format!("table_{number}"), "");
+            lanes.push(job(&table, number, &format!("orders_{number}"), number), None);
+        }
+        let elsewhere = job(&plan("prices", "prices", ""), 5, "prices_5", 5);
+        let lane = LaneId { database: "other".into(), ..elsewhere.lane.clone() };
+        lanes.push(Job { lane, ..elsewhere }, None);
+        let names: Vec<String> =
+            std::iter::from_fn(|| started(&mut lanes, SECOND)).map(|(_, name)| name).collect();
+        assert_eq!(names, ["orders_1", "orders_2", "prices_5"]);
     }
 
     #[test]
