@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     formats::FormatError,
-    ledger::{Event, Filter, LedgerError, Reports, Stop},
+    ledger::{Event, LedgerError, Reports, Stop},
     mapping::plan::{EmptyFile, OnDuplicate, Plan},
-    model::{DeliveryId, Outcome, Reason, State, Tally},
+    model::{DeliveryId, Outcome, Reason, Tally},
     rejects::ReportError,
     targets::{self, LoadId, TargetError},
     validate::{ValidateError, Verdict, WorkFile},
@@ -424,14 +424,9 @@ impl Engine {
     /// Held and failed deliveries of the same bytes and mapping: now that these are loaded, nobody has to look at the
     /// others any more.
     fn overtaken_by(&self, job: &Job) -> Result<Vec<DeliveryId>, LedgerError> {
-        let filter = Filter {
-            states: vec![State::Held, State::Failed],
-            mapping: Some(job.plan.name.clone()),
-            ..Filter::default()
-        };
-        let waiting = self.ledger().view().list(&filter)?;
-        let same = waiting.into_iter().filter(|delivery| delivery.hash == job.hash && delivery.id != job.id);
-        Ok(same.map(|delivery| delivery.id).collect())
+        let mut others = self.ledger().view().at_rest_with(&job.plan.name, job.size, &job.hash)?;
+        others.retain(|other| *other != job.id);
+        Ok(others)
     }
 }
 

@@ -85,29 +85,35 @@ pub fn validate(
     let (results, received) = mpsc::sync_channel::<Option<Checked>>(in_flight(pool));
     let mut waiting: BTreeMap<u64, Checked> = BTreeMap::new();
     let mut spare: Vec<Records> = Vec::new();
-    let (mut started, mut sequenced, mut ended) = (0u64, 0u64, false);
+    let (mut started, mut sequenced) = (0u64, 0u64);
+    let mut coming = opened.framer.next_chunk()?;
     loop {
-        while !ended && started - sequenced < in_flight(pool) as u64 {
+        while started - sequenced < in_flight(pool) as u64
+            && let Some(chunk) = coming.take()
+        {
             if options.stopping.load(Ordering::Relaxed) {
                 return Err(PipelineError::Stopped);
             }
-            let Some(chunk) = opened.framer.next_chunk()? else {
-                ended = true;
-                break;
-            };
+            coming = opened.framer.next_chunk()?;
             let (step, results) = (Arc::clone(&step), results.clone());
             let records = spare.pop().unwrap_or_default();
-            // First come, first served: no delivery keeps the others from the pool.
-            pool.spawn_fifo(move || {
+            let run = move || {
                 // A step that panics must not leave the sequence waiting for ever.
                 let outcome =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step.run(chunk, records)));
                 // The receiver is gone only when validation has ended with an error already.
                 let _ = results.send(outcome.ok().and_then(Result::ok));
-            });
+            };
+            if started == 0 && coming.is_none() {
+                // A small file needs no help, and does not wait behind the chunks of large ones.
+                run();
+            } else {
+                // First come, first served: no delivery keeps the others from the pool.
+                pool.spawn_fifo(run);
+            }
             started += 1;
         }
-        if ended && sequenced == started {
+        if coming.is_none() && sequenced == started {
             break;
         }
         let checked = received.recv().ok().flatten().ok_or(PipelineError::Lost)?;

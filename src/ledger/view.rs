@@ -194,6 +194,21 @@ impl<'a> View<'a> {
         self.one(sql, (hash.0, mapping, plan), |row| row.get(0).map(DeliveryId::from_bytes))
     }
 
+    /// The held and failed deliveries of these bytes under this mapping.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn at_rest_with(
+        self,
+        mapping: &str,
+        size: u64,
+        hash: &ContentHash,
+    ) -> Result<Vec<DeliveryId>, LedgerError> {
+        let sql = "SELECT id FROM deliveries WHERE size = ?1 AND hash = ?2 AND mapping = ?3
+            AND state IN ('held', 'failed') ORDER BY arrival DESC";
+        self.all(sql, (integer(size), hash.0, mapping), |row| row.get(0).map(DeliveryId::from_bytes))
+    }
+
     /// Where in the archive a file with this length and these bytes is, if there is one.
     ///
     /// # Errors
@@ -328,7 +343,7 @@ mod tests {
     use super::*;
     use crate::ledger::{
         Ledger,
-        event::tests::taken,
+        event::tests::{stop, taken},
         store::tests::{id, ledger, loaded, started},
     };
 
@@ -436,6 +451,22 @@ mod tests {
         assert_eq!(archived(2, 2).as_deref(), Some("archive-2"));
         assert_eq!(archived(3, 2), None);
         assert!(ledger.view().knows_size(2).unwrap() && !ledger.view().knows_size(3).unwrap());
+    }
+
+    #[test]
+    fn held_and_failed_deliveries_of_the_same_bytes_and_mapping_are_found() {
+        let (_folder, mut ledger) = ledger();
+        for number in 1..=3 {
+            take(&mut ledger, number, b"a", 1);
+        }
+        let failed = Event::Failed { stop: stop(crate::model::Reason::Fault), retryable: false };
+        ledger.append(50, &[(id(1), started(1)), (id(1), failed)]).unwrap();
+        load(&mut ledger, 2);
+        let with = |mapping, number: u8| {
+            ledger.view().at_rest_with(mapping, number.into(), &ContentHash([number; 32])).unwrap()
+        };
+        assert_eq!(with("orders", 1), [id(1)]);
+        assert_eq!([with("customers", 1), with("orders", 2), with("orders", 3)], [[], [], []]);
     }
 
     #[test]

@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use rusqlite::Connection;
 
 use super::{
     errors::{Faults, Refusal},
-    idle::{FileId, Idle},
+    idle::{FileId, Idle, Open},
     loads::Loads,
     lookup::Lookup,
     plan::Plan,
@@ -27,8 +26,7 @@ const LARGE_LOG_BYTES: u64 = 4 << 20;
 
 /// An open load.
 pub(super) struct SqliteLoad {
-    connection: Connection,
-    file: FileId,
+    open: Open,
     idle: Idle,
     faults: Faults,
     loads_table: String,
@@ -43,7 +41,7 @@ impl SqliteLoad {
     /// A load on a connection whose transaction is open and has the delivery's row in the loads table. `shape` is that
     /// of a table that fits `spec`.
     pub(super) fn new(
-        (connection, file): (Connection, FileId),
+        open: Open,
         idle: Idle,
         faults: Faults,
         loads_table: String,
@@ -52,12 +50,14 @@ impl SqliteLoad {
         schema: SchemaRef,
     ) -> Result<Self, TargetError> {
         let any = format!("SELECT EXISTS (SELECT 1 FROM {})", sql::quoted(&shape.name));
-        let any: bool =
-            connection.query_row(&any, [], |row| row.get(0)).map_err(|error| faults.fault(&error))?;
+        let any: bool = open
+            .connection
+            .prepare_cached(&any)
+            .and_then(|mut any| any.query_row([], |row| row.get(0)))
+            .map_err(|error| faults.fault(&error))?;
         Ok(Self {
             plan: Plan::new(spec, shape, schema, !any)?,
-            connection,
-            file,
+            open,
             idle,
             faults,
             loads_table,
@@ -76,12 +76,12 @@ impl SqliteLoad {
     }
 
     fn loads(&self) -> Loads<'_> {
-        Loads { connection: &self.connection, table: &self.loads_table, faults: &self.faults }
+        Loads { connection: &self.open.connection, table: &self.loads_table, faults: &self.faults }
     }
 
     /// What follows on a lost transaction would be written outside any.
     fn still_open(&self) -> Result<(), TargetError> {
-        if self.connection.is_autocommit() { Err(self.faults.lost()) } else { Ok(()) }
+        if self.open.connection.is_autocommit() { Err(self.faults.lost()) } else { Ok(()) }
     }
 }
 
@@ -92,10 +92,12 @@ impl Load for SqliteLoad {
         let rows = u32::try_from(batch.rows.num_rows()).map_err(|_| contract("a batch is too large"))?;
         let lookup =
             Lookup { cells: &cells, rows, key: &self.plan.statements.key, compared: &self.plan.compared };
-        let decisions =
-            lookup.decide(&self.connection, &self.plan.finder).map_err(|error| self.faults.fault(&error))?;
+        let decisions = lookup
+            .decide(&self.open.connection, &self.plan.finder)
+            .map_err(|error| self.faults.fault(&error))?;
         let plan = &self.plan;
-        let writer = Writer::new(&self.connection, &plan.statements, &plan.refusals, &self.faults, &cells)?;
+        let writer =
+            Writer::new(&self.open.connection, &plan.statements, &plan.refusals, &self.faults, &cells)?;
         let written = writer.write(&decisions)?;
         self.counts.inserted += written.inserted;
         self.counts.updated += written.updated;
@@ -128,16 +130,16 @@ impl Load for SqliteLoad {
             return Err(contract("the load was not sealed"));
         }
         // Rows committed into a file that no longer bears the name would be gone.
-        if FileId::at(self.faults.path()) != Some(self.file) {
+        if FileId::at(self.faults.path()) != Some(self.open.file) {
             return Err(self.faults.replaced());
         }
-        self.connection.execute_batch("COMMIT").map_err(|error| self.faults.commit(&error))?;
+        self.open.connection.execute_batch("COMMIT").map_err(|error| self.faults.commit(&error))?;
         // The log holds this load and smaller ones before it. Copying a large one into the database now keeps it from
         // slowing readers down; whoever is in the way does it later, so there is nothing to wait for and no error.
-        if self.log_bytes() > LARGE_LOG_BYTES && self.connection.busy_timeout(Duration::ZERO).is_ok() {
-            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        if self.log_bytes() > LARGE_LOG_BYTES && self.open.connection.busy_timeout(Duration::ZERO).is_ok() {
+            let _ = self.open.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
-        self.idle.keep(self.connection, self.file);
+        self.idle.keep(self.open);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The loads table: one row a delivery, inserted first and completed last in the transaction that loads it. A row that
 //! others can see therefore belongs to a load that happened.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     errors::{self, Faults},
@@ -26,35 +26,41 @@ pub(super) struct Loads<'a> {
 }
 
 impl Loads<'_> {
-    /// Inserts the row of a delivery, or says what it was completed with when it is there already.
-    pub(super) fn enter(&self, load: LoadId<'_>) -> Result<Option<Committed>, TargetError> {
+    /// Makes the table, if it is missing.
+    pub(super) fn create(&self) -> Result<(), TargetError> {
         let table = sql::quoted(self.table);
-        let fault = |error| self.fault(&error);
         self.connection
             .execute_batch(&format!(
                 "CREATE TABLE IF NOT EXISTS {table} (site TEXT NOT NULL, delivery TEXT NOT NULL,
                  part INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, tally TEXT, rejects TEXT,
                  PRIMARY KEY (site, delivery, part))"
             ))
-            .map_err(fault)?;
+            .map_err(|error| self.fault(&error))
+    }
+
+    /// Inserts the row of a delivery, or says what it was completed with when it is there already.
+    pub(super) fn enter(&self, load: LoadId<'_>) -> Result<Option<Committed>, TargetError> {
+        let table = sql::quoted(self.table);
+        let fault = |error| self.fault(&error);
         let delivery = load.delivery.to_string();
         let found: Option<(Option<String>, Option<String>)> = self
             .connection
-            .query_row(
-                &format!("SELECT tally, rejects FROM {table} WHERE site = ? AND delivery = ? AND part = ?"),
-                params![load.site, delivery, PART],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()
+            .prepare_cached(&format!(
+                "SELECT tally, rejects FROM {table} WHERE site = ? AND delivery = ? AND part = ?"
+            ))
+            .and_then(|mut select| {
+                let found = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                select.query_row(params![load.site, delivery, PART], found).optional()
+            })
             .map_err(fault)?;
         if let Some((tally, rejects)) = found {
             return self.committed(tally, rejects, &delivery).map(Some);
         }
         self.connection
-            .execute(
-                &format!("INSERT INTO {table} (site, delivery, part, state) VALUES (?, ?, ?, 'open')"),
-                params![load.site, delivery, PART],
-            )
+            .prepare_cached(&format!(
+                "INSERT INTO {table} (site, delivery, part, state) VALUES (?, ?, ?, 'open')"
+            ))
+            .and_then(|mut insert| insert.execute(params![load.site, delivery, PART]))
             .map_err(fault)?;
         Ok(None)
     }
@@ -88,14 +94,12 @@ impl Loads<'_> {
             .map_err(|error| TargetError::Lasting(format!("the tally cannot be written: {error}")))?;
         let completed = self
             .connection
-            .execute(
-                &format!(
-                    "UPDATE {} SET state = 'loaded', tally = ?, rejects = ?
-                     WHERE site = ? AND delivery = ? AND part = ?",
-                    sql::quoted(self.table)
-                ),
-                params![tally, rejects.to_string(), site, delivery, PART],
-            )
+            .prepare_cached(&format!(
+                "UPDATE {} SET state = 'loaded', tally = ?, rejects = ?
+                 WHERE site = ? AND delivery = ? AND part = ?",
+                sql::quoted(self.table)
+            ))
+            .and_then(|mut update| update.execute(params![tally, rejects.to_string(), site, delivery, PART]))
             .map_err(|error| self.fault(&error))?;
         if completed == 1 {
             return Ok(());

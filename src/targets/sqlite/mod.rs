@@ -29,7 +29,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use self::{
     errors::Faults,
-    idle::{FileId, Idle},
+    idle::{FileId, Fitting, Idle, Open},
     load::SqliteLoad,
     loads::Loads,
 };
@@ -133,12 +133,12 @@ impl SqliteTarget {
 
     /// A connection that writes, in its transaction. Checkpoints are left to the end of the load, where they can move
     /// every page once.
-    fn transaction(&self, create: bool) -> Result<(Connection, FileId), TargetError> {
+    fn transaction(&self, create: bool) -> Result<Open, TargetError> {
         let fault = |error: rusqlite::Error| self.faults.fault(&error);
-        if let Some((connection, file)) = self.idle.take(self.faults.path()) {
-            connection.busy_timeout(self.options.busy_timeout).map_err(fault)?;
-            connection.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
-            return Ok((connection, file));
+        if let Some(open) = self.idle.take(self.faults.path()) {
+            open.connection.busy_timeout(self.options.busy_timeout).map_err(fault)?;
+            open.connection.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
+            return Ok(open);
         }
         let flags = if create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
         let connection = self.connect(flags).map_err(fault)?;
@@ -148,7 +148,7 @@ impl SqliteTarget {
             )
             .map_err(fault)?;
         let file = FileId::at(self.faults.path()).ok_or_else(|| self.faults.replaced())?;
-        Ok((connection, file))
+        Ok(Open { connection, file, fitting: Fitting::default() })
     }
 }
 
@@ -175,12 +175,12 @@ impl Target for SqliteTarget {
             Some(_) => None,
             None => Some(self.connect(OpenFlags::empty()).map_err(|error| self.faults.fault(&error))?),
         };
-        let Some(connection) = waiting.as_ref().map(|(connection, _)| connection).or(fresh.as_ref()) else {
+        let Some(connection) = waiting.as_ref().map(|open| &open.connection).or(fresh.as_ref()) else {
             return Ok(false);
         };
         let known = Loads { connection, table: &self.options.loads_table, faults: &self.faults }.knows(load);
-        if let Some((connection, file)) = waiting {
-            self.idle.keep(connection, file);
+        if let Some(open) = waiting {
+            self.idle.keep(open);
         }
         known
     }
@@ -193,20 +193,31 @@ impl Target for SqliteTarget {
         {
             return Err(TargetError::Misfit(differences));
         }
-        let (connection, file) = self.transaction(spec.create)?;
-        let loads = Loads { connection: &connection, table: loads_table, faults: &self.faults };
+        let mut open = self.transaction(spec.create)?;
+        let connection = &open.connection;
+        let known = open.fitting.recall(connection, spec).map_err(fault)?;
+        let loads = Loads { connection, table: loads_table, faults: &self.faults };
+        if known.is_none() {
+            loads.create()?;
+        }
         if let Some(committed) = loads.enter(load)? {
             return Ok(Begun::Already(committed));
         }
-        match fit::compare(&connection, spec, loads_table).map_err(fault)? {
-            Fit::Fits => {}
-            Fit::WouldCreate => fit::create(&connection, spec).map_err(fault)?,
-            Fit::Misfit(differences) => return Err(TargetError::Misfit(differences)),
-        }
-        let shape = shape::read(&connection, &spec.table).map_err(fault)?;
-        let shape = shape.ok_or_else(|| load::contract("its table is not there"))?;
+        let shape = if let Some(shape) = known {
+            shape
+        } else {
+            match fit::compare(connection, spec, loads_table).map_err(fault)? {
+                Fit::Fits => {}
+                Fit::WouldCreate => fit::create(connection, spec).map_err(fault)?,
+                Fit::Misfit(differences) => return Err(TargetError::Misfit(differences)),
+            }
+            let shape = shape::read(connection, &spec.table).map_err(fault)?;
+            let shape = shape.ok_or_else(|| load::contract("its table is not there"))?;
+            open.fitting.note(connection, spec, &shape).map_err(fault)?;
+            shape
+        };
         let load = SqliteLoad::new(
-            (connection, file),
+            open,
             self.idle.clone(),
             self.faults.clone(),
             loads_table.clone(),
