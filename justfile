@@ -36,6 +36,10 @@ big:
 bench *OPTIONS:
     benches/compare {{ OPTIONS }} {{ bench_dir }}
 
+# Measure how files that arrive are taken; `just bench-arrive latency drain` measures a part, `--quick` less of it
+bench-arrive *FIGURES:
+    benches/arrive {{ FIGURES }}
+
 # Format the code
 fmt:
     cargo fmt

@@ -41,5 +41,6 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     for left in &ran.left {
         tracing::error!(file = left.file, "left where it is: {}", left.why);
     }
+    let exit = if once && ran.stopped && ran.unfinished > 0 { exit.max(Exit::Stopped) } else { exit };
     Ok(if ran.left.is_empty() { exit } else { exit.max(Exit::Fault) })
 }

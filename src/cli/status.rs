@@ -78,6 +78,7 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
         .iter()
         .map(|(state, count)| format!("{} {}", thousands(*count), outcome_words(*state)))
         .collect();
+    let parts = if parts.is_empty() { vec!["none yet".to_owned()] } else { parts };
     let total = counted(total, "delivery").replace("deliverys", "deliveries");
     output.line(format!("{total}: {}", parts.join(", ")))?;
     let count =
@@ -117,7 +118,17 @@ impl Engine {
 
     fn needs_a_person(&self) -> bool {
         let source = |source: &LiveSource| source.trouble.is_some() || !source.asides.is_empty();
-        self.live.as_ref().is_some_and(|live| live.trouble.is_some() || live.sources.iter().any(source))
+        self.is_silent()
+            || self
+                .live
+                .as_ref()
+                .is_some_and(|live| live.trouble.is_some() || live.sources.iter().any(source))
+    }
+
+    /// An engine runs and nobody can tell what it does.
+    fn is_silent(&self) -> bool {
+        let runs = self.holder.as_ref().is_some_and(|holder| holder.command.as_deref() == Some(ask::RUN));
+        runs && self.live.is_none()
     }
 
     fn json(&self) -> serde_json::Value {
@@ -140,6 +151,11 @@ impl Engine {
         let process = holder.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
         let command = holder.command.as_deref().unwrap_or(ask::RUN);
         output.line(format!("at work: {process} ({})", printable::text(command)))?;
+        if self.is_silent() {
+            output.line(
+                "  what it does is not known: it has just begun, or cannot write live.json; see its log",
+            )?;
+        }
         let Some(live) = &self.live else { return Ok(()) };
         if let Some(trouble) = &live.trouble {
             output.line(format!("  nothing can be taken: {}", printable::text(trouble)))?;

@@ -140,13 +140,23 @@ fn rested(
     Ok(())
 }
 
-/// True when nothing more happens to it until a person decides about it or about the one that it waits for.
+/// A longer chain of deliveries that wait for one another is not followed to its end.
+const MOST_LINKS: usize = 100;
+
+/// True when nothing more happens to it until a person decides about it or about the one that it waits for in the end.
 fn is_at_rest(view: View<'_>, delivery: &DeliveryState) -> Result<bool, EngineError> {
-    if delivery.state != State::Waiting {
-        return Ok(delivery.state.is_final() || delivery.state.needs_attention());
+    let (mut state, mut other) = (delivery.state, delivery.other);
+    for _ in 0..MOST_LINKS {
+        if state != State::Waiting {
+            let is_first = state == delivery.state;
+            return Ok(state.needs_attention() || (is_first && state.is_final()));
+        }
+        let Some(next) = other.map(|other| view.by_id(other)).transpose()?.flatten() else {
+            return Ok(false);
+        };
+        (state, other) = (next.state, next.other);
     }
-    let other = delivery.other.map(|other| view.by_id(other)).transpose()?.flatten();
-    Ok(other.is_some_and(|other| other.state.needs_attention()))
+    Ok(false)
 }
 
 fn progress(folders: &Folders, running: &[DeliveryId], observer: &mut dyn Observer) {

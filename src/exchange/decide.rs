@@ -1,7 +1,7 @@
 //! What a person decides about a delivery that waits for one: retry, approve, decline. The same for a command that works by
 //! itself and for a request to the engine that runs.
 
-use super::{DeliveryReport, Engine, EngineError, Observer, lanes::Lanes};
+use super::{DeliveryReport, Engine, EngineError, Observer, lanes::Lanes, recover::Plans};
 use crate::{
     ledger::{Answer, DeliveryState, Event, Filter, IllegalTransition, LedgerError, Stop, Wish},
     model::{DeliveryId, Reason, State},
@@ -45,7 +45,9 @@ impl Engine {
         lanes: &mut Lanes,
     ) -> Result<Decided, EngineError> {
         let (id, event) = match wish {
-            Wish::Load { .. } => return Err(EngineError::Decision("loading is no decision".to_owned())),
+            Wish::Load { .. } | Wish::Unknown => {
+                return Err(EngineError::Decision("this is no decision about a delivery".to_owned()));
+            }
             Wish::Retry { delivery } => (*delivery, Event::Retried { by: by.to_owned() }),
             Wish::Approve { delivery, rejected } => {
                 (*delivery, Event::Approved { rejected: *rejected, by: by.to_owned() })
@@ -64,6 +66,9 @@ impl Engine {
             }
             Err(problem) => {
                 let message = format!("the mapping it was taken under does not run any more: {problem}");
+                if let Some((lane, blocker)) = self.blocker_of(&delivery, None) {
+                    lanes.block(&lane, blocker);
+                }
                 self.set_aside(&delivery, &message, true).map(|report| Decided::Ended(Box::new(report)))
             }
         }
@@ -108,9 +113,12 @@ impl Engine {
                 LedgerError::from(IllegalTransition::Not { delivery: id, state, event: "declined" }).into()
             );
         }
-        if delivery.tally.is_some_and(|tally| tally.loaded() > 0) {
+        let plan = self.plan_of(&delivery, &mut Plans::new())?;
+        let is_loaded = plan.is_ok_and(|plan| self.is_in_target(id, &plan));
+        if is_loaded || delivery.tally.is_some_and(|tally| tally.loaded() > 0) {
             return Err(EngineError::Decision(format!(
-                "the rows of {id} are in the database already, only its reports are missing: mend the cause, then retry it"
+                "the rows of {id} are in the database already, only its reports or its record are missing: mend the cause, then \
+                 retry it"
             )));
         }
         let stop = Stop {

@@ -189,8 +189,9 @@ impl Engine {
             self.record(job.id, vec![Event::Interrupted])?;
             return Ok(Delivered::Interrupted);
         }
-        if may_pass && job.attempts < retries.attempts {
-            let pause = backoff::pause(retries.retry, job.attempts, random::<1>()?[0]);
+        if may_pass && job.postponed + 1 < retries.attempts {
+            job.postponed += 1;
+            let pause = backoff::pause(retries.retry, job.postponed, random::<1>()?[0]);
             return self.postpone(job, end, pause, started);
         }
         self.settle(&job, end, untold, started)
@@ -245,16 +246,19 @@ impl Engine {
         Ok(())
     }
 
+    /// True when the target has the rows of a delivery, as far as it can be asked.
+    pub(super) fn is_in_target(&self, delivery: DeliveryId, plan: &Plan) -> bool {
+        let target = self.targets.get(&self.site.settings, plan.connection.as_deref());
+        let load = LoadId { site: &self.identity.id, delivery };
+        target.and_then(|target| target.remembers(load)).unwrap_or(false)
+    }
+
     /// The loaded delivery that makes this one void, if there is one: the ledger and the target both have to know it, as
     /// a target may have been put back to an older state.
     fn duplicate_of(&self, job: &Job) -> Result<Option<DeliveryId>, EngineError> {
         let Some(of) = self.loaded_before_by(job)? else { return Ok(None) };
         // A target that cannot be asked is a fault of the load, which says it better.
-        let remembers = self
-            .targets
-            .get(&self.site.settings, job.plan.connection.as_deref())
-            .and_then(|target| target.remembers(LoadId { site: &self.identity.id, delivery: of }))
-            .unwrap_or(false);
+        let remembers = self.is_in_target(of, &job.plan);
         // A delivery without records leaves no row in the target.
         Ok(Some(of).filter(|_| remembers || job.size == 0))
     }

@@ -7,7 +7,7 @@
 //! Pure: no clock, no ledger. Whoever asks gives the time, and records what comes out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -61,6 +61,8 @@ pub struct Blocker {
     pub id: DeliveryId,
     /// When it came, as a number of the ledger.
     pub arrival: u64,
+    /// Its place among the deliveries of its table; none if its mapping does not run any more.
+    pub order: Option<OrderKey>,
     /// Its mapping.
     pub mapping: String,
     /// Its bytes.
@@ -173,17 +175,27 @@ impl Lanes {
         }
     }
 
-    /// What waits for another delivery and was not told yet, with that delivery.
+    /// What waits for another delivery and was not told yet, with that delivery. That a mapping is waited for is told once, and
+    /// again when the delivery in the way is one that a person has to see to.
     pub fn newly_waiting(&mut self) -> Vec<(DeliveryId, Wait)> {
+        let blockers: HashSet<DeliveryId> =
+            self.lanes.values().flat_map(|lane| lane.blockers.values()).map(|blocker| blocker.id).collect();
+        let is_told = |told: &Option<Wait>, wait: &Wait| match (told, wait) {
+            (Some(Wait::For { mapping: told, .. }), Wait::For { mapping, delivery }) => {
+                told == mapping && !blockers.contains(delivery)
+            }
+            _ => false,
+        };
         let mut news = Vec::new();
         for lane in self.lanes.values_mut() {
             let running = lane.running.is_some();
             for queued in lane.queue.values_mut() {
                 let wait = behind(&lane.blockers, &queued.job)
                     .or_else(|| awaited(&self.open, &queued.job).filter(|_| !running));
-                if wait.is_some() && wait != queued.told {
-                    queued.told.clone_from(&wait);
-                    news.extend(wait.map(|wait| (queued.job.id, wait)));
+                let Some(wait) = wait else { continue };
+                if queued.told.as_ref() != Some(&wait) && !is_told(&queued.told, &wait) {
+                    queued.told = Some(wait.clone());
+                    news.push((queued.job.id, wait));
                 }
             }
         }
@@ -284,11 +296,14 @@ impl Lane {
     }
 }
 
-/// The earliest held or failed delivery that came before this one. The same bytes sent again for the same mapping are no
-/// later values: they may go, and make the other one void.
+/// The earliest held or failed delivery that came before this one, by its arrival or by the order of the table. The same
+/// bytes sent again for the same mapping are no later values: they may go, and make the other one void.
 fn behind(blockers: &BTreeMap<u64, Blocker>, job: &Job) -> Option<Wait> {
     let same = |blocker: &Blocker| blocker.hash == job.hash && blocker.mapping == job.plan.name;
-    let earlier = blockers.range(..job.arrival).map(|(_, blocker)| blocker);
+    let before = |blocker: &Blocker| {
+        blocker.arrival < job.arrival || blocker.order.as_ref().is_some_and(|order| *order < job.order)
+    };
+    let earlier = blockers.values().filter(|blocker| before(blocker));
     earlier.filter(|blocker| !same(blocker)).map(|blocker| Wait::Behind(blocker.id)).next()
 }
 
@@ -341,6 +356,7 @@ pub(super) mod tests {
             new_copy: false,
             pending: Vec::new(),
             attempts: 0,
+            postponed: 0,
             approved_rejects: None,
             again: false,
         }
@@ -413,6 +429,11 @@ pub(super) mod tests {
         let waits = lanes.newly_waiting();
         assert_eq!(waits, [(DeliveryId::new(6, &[6; 10]), Wait::Behind(held.id))]);
         assert!(lanes.newly_waiting().is_empty(), "told once");
+        // What comes before it in the order of the table waits for nobody, what comes after it does, whenever it arrived.
+        lanes.push(job(&orders, 2, "orders_7", 2), None);
+        assert!(drained(&mut lanes, SECOND).is_empty());
+        assert_eq!(lanes.newly_waiting().len(), 1);
+        lanes.remove(DeliveryId::new(2, &[2; 10]));
         lanes.unblock(held.id);
         assert_eq!(drained(&mut lanes, SECOND), ["orders_6"]);
     }

@@ -103,8 +103,10 @@ impl Live {
     pub(super) fn write(&self, path: &Path) {
         let new = path.with_extension("json.new");
         let written = serde_json::to_vec(self).is_ok_and(|text| fs::write(&new, text).is_ok());
-        if written {
-            let _ = fs::rename(&new, path);
+        if !(written && fs::rename(&new, path).is_ok()) {
+            // What was true before must not be told now.
+            let _ = fs::remove_file(&new);
+            let _ = fs::remove_file(path);
         }
     }
 }

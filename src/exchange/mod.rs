@@ -81,7 +81,7 @@ pub enum EngineError {
     )]
     StoreOnNetwork(PathBuf, &'static str),
     /// The machine gives no threads or no random numbers.
-    #[error("cannot start: {0}")]
+    #[error("cannot work: {0}")]
     Start(String),
 }
 
@@ -272,6 +272,17 @@ impl Engine {
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         locked(&self.ledger)
+    }
+
+    /// The store is still the one that this engine holds.
+    fn check_lock(&self) -> Result<(), EngineError> {
+        if locked(&self.lock).is_at(&self.folders.lock()) {
+            return Ok(());
+        }
+        Err(EngineError::Start(format!(
+            "the store {} was moved or replaced while this engine worked: put it back, or start again where it is meant to be",
+            self.folders.store.display()
+        )))
     }
 
     /// The engine before did not end in order.

@@ -11,17 +11,20 @@ use super::{
     DeliveryReport, Engine, EngineError, backoff,
     lanes::{Blocker, LaneId, Lanes, Wait},
     load,
-    take::Job,
+    take::{self, Job},
 };
 use crate::{
     ledger::{DeliveryState, Event, Stop},
     mapping::{compile, plan::Plan},
     model::{DeliveryId, Reason, State},
+    sources::folder,
     wire,
 };
 
 /// An answer is kept for a day: whoever asked has read it by then.
 const ANSWER_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// A delivery that ended the program so often in a row is not picked up again by itself: it would keep all others waiting.
+const MOST_UNENDED: u32 = 3;
 /// So many unfinished deliveries are named one by one; the others are counted.
 const NAMED: usize = 20;
 
@@ -35,7 +38,7 @@ pub struct Recovered {
 }
 
 /// Plans by fingerprint; those that do not run any more with the reason.
-type Plans = HashMap<String, Result<Arc<Plan>, String>>;
+pub(super) type Plans = HashMap<String, Result<Arc<Plan>, String>>;
 
 impl Engine {
     /// Finds what an earlier run was kept from finishing, and puts it in its lanes. `note` is told in words.
@@ -59,6 +62,10 @@ impl Engine {
                 }
                 continue;
             }
+            if let Some(report) = self.half_taken(delivery)? {
+                recovered.set_aside.push(report);
+                continue;
+            }
             if delivery.state != State::Waiting {
                 named += 1;
                 if named <= NAMED {
@@ -70,11 +77,12 @@ impl Engine {
                     ));
                 }
             }
-            let most = self.site.settings.run.attempts;
+            let ends_us = delivery.state == State::Running && delivery.unended >= MOST_UNENDED;
             let stopped = match &plan {
-                _ if delivery.state == State::Running && delivery.attempts >= most => {
+                // What is in the database only has to be reported and recorded.
+                _ if ends_us && !plan.as_ref().is_ok_and(|plan| self.is_in_target(delivery.id, plan)) => {
                     let message = format!(
-                        "{most} attempts ended without an outcome, so it is set aside; other files go on"
+                        "{MOST_UNENDED} attempts in a row ended without an outcome, so it is set aside; other files go on"
                     );
                     Err((message, false))
                 }
@@ -113,6 +121,19 @@ impl Engine {
         Ok(recovered)
     }
 
+    /// Ends a delivery whose file was written to after it was copied, as far as its source still shows it: nothing of the copy
+    /// is loaded, and the file comes again.
+    fn half_taken(&self, delivery: &DeliveryState) -> Result<Option<DeliveryReport>, EngineError> {
+        let (Some(path), Some(stamp)) = (&delivery.source_path, &delivery.stamp) else { return Ok(None) };
+        if delivery.attempts > 0 || !folder::was_written_to(path, stamp) {
+            return Ok(None);
+        }
+        self.record(delivery.id, vec![Event::Refused(take::stop(Reason::Changed, take::WRITTEN_TO, 0))])?;
+        let mut report = DeliveryReport::of(delivery, State::Refused);
+        (report.reason, report.message) = (Some(Reason::Changed), Some(take::WRITTEN_TO.to_owned()));
+        Ok(Some(report))
+    }
+
     /// When something may be tried again, by the clock that never goes back. The wall clock may have been set meanwhile: no
     /// pause is ever longer than the longest.
     fn due(&self, not_before_millis: u64) -> Duration {
@@ -137,7 +158,7 @@ impl Engine {
     }
 
     /// The plan that is in force for a delivery, or why there is none.
-    fn plan_of(
+    pub(super) fn plan_of(
         &self,
         delivery: &DeliveryState,
         plans: &mut Plans,
@@ -179,6 +200,7 @@ impl Engine {
             new_copy: false,
             pending: Vec::new(),
             attempts: delivery.attempts,
+            postponed: delivery.postponed,
             approved_rejects: delivery.approved_rejects,
             again: false,
         }
@@ -192,13 +214,22 @@ impl Engine {
 
     /// What a held or failed delivery is to the others of its table. Without its own plan, the mapping as it is today
     /// tells the table.
-    fn blocker_of(&self, delivery: &DeliveryState, plan: Option<&Plan>) -> Option<(LaneId, Blocker)> {
+    pub(super) fn blocker_of(
+        &self,
+        delivery: &DeliveryState,
+        plan: Option<&Plan>,
+    ) -> Option<(LaneId, Blocker)> {
         let mapping = delivery.mapping.clone()?;
         let lane = match plan {
             Some(plan) => self.lane(plan),
             None => self.lane(&*self.site.catalog.get(&mapping).ok()?),
         };
-        Some((lane, Blocker { id: delivery.id, arrival: delivery.arrival, mapping, hash: delivery.hash }))
+        let modified_nanos = delivery.modified_nanos.unwrap_or_default().into();
+        let order = plan.map(|plan| plan.order_key(&delivery.file.to_text(), modified_nanos));
+        Some((
+            lane,
+            Blocker { id: delivery.id, arrival: delivery.arrival, order, mapping, hash: delivery.hash },
+        ))
     }
 
     /// Records that a delivery cannot be brought to its end, and leaves it to a person.

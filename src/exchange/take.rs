@@ -26,6 +26,13 @@ pub const COMMAND_LINE: &str = "command line";
 /// The arrival of a delivery that the ledger has not heard of yet: after all others.
 pub const UNRECORDED: u64 = u64::MAX;
 
+/// What is said of a delivery whose file turned out not to have been whole.
+pub(super) const WRITTEN_TO: &str = "it was written to after it had been held to be whole and was copied: nothing of this \
+                                     copy is loaded, and the file is taken again when it is whole";
+
+/// So much of the disk of the store is not filled with copies: the ledger and the work files need it.
+const RESERVE_BYTES: u64 = 16 << 20;
+
 /// A file in the archive that has to run under a plan.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -59,6 +66,8 @@ pub struct Job {
     pub pending: Vec<Event>,
     /// Attempts before this one.
     pub attempts: u32,
+    /// Those of them, in a row, that a fault which may pass had stopped.
+    pub postponed: u32,
     /// Rejects that a person has accepted.
     pub approved_rejects: Option<u64>,
     /// It is loaded even if its bytes were loaded before.
@@ -75,7 +84,13 @@ impl Job {
     /// What it is to others of its table while a person has to decide about it.
     #[must_use]
     pub fn blocker(&self) -> Blocker {
-        Blocker { id: self.id, arrival: self.arrival, mapping: self.plan.name.clone(), hash: self.hash }
+        Blocker {
+            id: self.id,
+            arrival: self.arrival,
+            order: Some(self.order.clone()),
+            mapping: self.plan.name.clone(),
+            hash: self.hash,
+        }
     }
 }
 
@@ -127,6 +142,13 @@ pub(super) struct Origin<'a> {
 pub(super) enum NotTaken {
     /// It was written to meanwhile.
     Changed,
+    /// The store has no room for it.
+    Large {
+        /// Its length in bytes.
+        length: u64,
+        /// The room in bytes, without the reserve.
+        room: u64,
+    },
     /// Its folder or its disk is at fault.
     Source(WireError),
     /// The site's own store is.
@@ -144,6 +166,10 @@ impl NotTaken {
                 "the file changed while it was read, so nothing was taken; try again when it is complete"
                     .to_owned()
             }
+            Self::Large { length, room } => format!(
+                "the file has {length} bytes, and the disk of the store has room for {room}: free space there, or take the file \
+                 away; other files go on"
+            ),
             Self::Source(error) | Self::Store(error) => with_help(error),
         }
     }
@@ -240,6 +266,7 @@ impl Engine {
                 pending: vec![self.taken(origin, archived, Some(plan))],
                 plan: Arc::clone(plan),
                 attempts: 0,
+                postponed: 0,
                 approved_rejects: None,
                 again: false,
             });
@@ -352,6 +379,13 @@ impl Engine {
         let target = self.archive_path(id, name);
         if let Err(error) = wire::folder::ensure(target.parent().unwrap_or(&target)) {
             return Ok(Err(NotTaken::Store(error)));
+        }
+        // One file that never fits must not fill the disk again and again: the others need it.
+        if let Ok(disk) = rustix::fs::statvfs(&self.folders.store) {
+            let room = disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE_BYTES);
+            if size > RESERVE_BYTES && size > room {
+                return Ok(Err(NotTaken::Large { length: size, room }));
+            }
         }
         let progress = |done| observer.progress(path, Step::Taking, done, size);
         Ok(match wire::copy_hashed(source, path, &target, progress) {

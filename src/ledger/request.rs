@@ -48,6 +48,9 @@ pub enum Wish {
         /// The delivery.
         delivery: DeliveryId,
     },
+    /// Something that this version does not understand.
+    #[serde(skip)]
+    Unknown,
 }
 
 /// Something that was asked.
@@ -120,7 +123,8 @@ fn json(value: &impl Serialize) -> rusqlite::Result<String> {
 /// Reads a row (number, at, person, request).
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Request> {
     let number = |index| row.get(index).map(|Unsigned(value)| value);
-    let wish = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|cause| row::unreadable(3, cause))?;
+    // A newer program may ask for more. That is no reason to do nothing else.
+    let wish = serde_json::from_str(row.get_ref(3)?.as_str()?).unwrap_or(Wish::Unknown);
     Ok(Request { number: number(0)?, at_millis: number(1)?, by: row.get(2)?, wish })
 }
 

@@ -18,7 +18,7 @@ macro_rules! columns {
          plan, state, attempts, reason, message, retryable, other, approved_rejects, changed_at, settled, \
          worked_millis, rejects_report, errors_report, tables, violations, \
          read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact, \
-         modified, not_before"
+         modified, not_before, unended, postponed"
     };
 }
 
@@ -33,7 +33,7 @@ const WRITE: &str = concat!(
     "INSERT INTO deliveries (",
     columns!(),
     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-     ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
+     ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
      attempts = excluded.attempts, reason = excluded.reason, message = excluded.message,
      retryable = excluded.retryable, other = excluded.other, approved_rejects = excluded.approved_rejects,
      changed_at = excluded.changed_at, settled = excluded.settled, worked_millis = excluded.worked_millis,
@@ -41,7 +41,8 @@ const WRITE: &str = concat!(
      violations = excluded.violations, read = excluded.read, inserted = excluded.inserted,
      updated = excluded.updated, unchanged = excluded.unchanged, superseded = excluded.superseded,
      filtered = excluded.filtered, rejected = excluded.rejected, withheld = excluded.withheld,
-     deleted = excluded.deleted, exact = excluded.exact, not_before = excluded.not_before"
+     deleted = excluded.deleted, exact = excluded.exact, not_before = excluded.not_before,
+     unended = excluded.unended, postponed = excluded.postponed"
 );
 
 /// Writes the row of a delivery, whether it is new or not.
@@ -65,7 +66,7 @@ impl FromSql for Unsigned {
     }
 }
 
-fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 39]> {
+fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 41]> {
     let number = |value: u64| Value::Integer(integer(value));
     let count =
         |part: fn(&Tally) -> u64| state.tally.as_ref().map_or(Value::Null, |tally| number(part(tally)));
@@ -109,6 +110,8 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 39]> {
         state.tally.map(|tally| tally.exact).into(),
         state.modified_nanos.into(),
         state.not_before_millis.map(integer).into(),
+        Value::Integer(state.unended.into()),
+        Value::Integer(state.postponed.into()),
     ])
 }
 
@@ -145,6 +148,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         tally: row.tally()?,
         modified_nanos: row.take()?,
         not_before_millis: row.optional_number()?,
+        unended: row.take()?,
+        postponed: row.take()?,
     })
 }
 

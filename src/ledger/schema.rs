@@ -110,6 +110,8 @@ const VERSION_1: &str = "
 const VERSION_2: &str = "
     ALTER TABLE deliveries ADD COLUMN modified INTEGER;
     ALTER TABLE deliveries ADD COLUMN not_before INTEGER;
+    ALTER TABLE deliveries ADD COLUMN unended INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN postponed INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX deliveries_by_source_path ON deliveries (source_path);
 
     -- A request is answered once, in the transaction of the events that answer it.
@@ -129,7 +131,7 @@ const VERSION_2: &str = "
 const READ_AS: [&str; SCHEMA_VERSION as usize] = [
     "",
     "
-    CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before FROM main.deliveries;
+    CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before, 0 AS unended, 0 AS postponed FROM main.deliveries;
     CREATE TEMP TABLE requests (number INTEGER, at INTEGER, person TEXT, request TEXT, answered_at INTEGER, answer TEXT);
     ",
 ];

@@ -49,6 +49,10 @@ pub struct DeliveryState {
     pub state: State,
     /// Attempts so far.
     pub attempts: u32,
+    /// Attempts in a row that the program began and did not end in any way.
+    pub unended: u32,
+    /// Attempts in a row that a fault which may pass had stopped.
+    pub postponed: u32,
     /// Why it did not load.
     pub reason: Option<Reason>,
     /// The same in words.
@@ -103,6 +107,8 @@ impl DeliveryState {
             plan: taken.plan.clone(),
             state: State::Taken,
             attempts: 0,
+            unended: 0,
+            postponed: 0,
             reason: None,
             message: None,
             not_before_millis: None,
@@ -126,6 +132,12 @@ impl DeliveryState {
         self.changed_at_millis = place.at_millis;
         self.settled = state.is_final().then_some(place.sequence);
         (self.reason, self.message, self.other, self.not_before_millis) = (None, None, None, None);
+        if state != State::Running {
+            self.unended = 0;
+        }
+        if !matches!(state, State::Running | State::Waiting) {
+            self.postponed = 0;
+        }
         self.retryable = false;
     }
 

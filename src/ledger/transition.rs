@@ -97,6 +97,7 @@ pub fn apply(
             state.enter(State::Waiting, place);
             state.message = Some(message.clone());
             state.not_before_millis = Some(*not_before);
+            state.postponed += 1;
             state.worked_millis = Some(*worked_millis);
         }
         Event::Interrupted => {
@@ -132,8 +133,12 @@ pub fn apply(
         Event::Approved { rejected, .. } => {
             state.enter(State::Waiting, place);
             state.approved_rejects = Some(*rejected);
+            state.postponed = 0;
         }
-        Event::Retried { .. } => state.enter(State::Waiting, place),
+        Event::Retried { .. } => {
+            state.enter(State::Waiting, place);
+            state.postponed = 0;
+        }
         Event::ReportsWritten { reports } => state.reports = reports.clone(),
     }
     Ok(state)
@@ -171,6 +176,7 @@ fn start(
     }
     state.enter(State::Running, place);
     state.attempts = attempt;
+    state.unended += 1;
     (state.tally, state.worked_millis) = (None, None);
     state.tables.clear();
     state.violations.clear();

@@ -96,6 +96,9 @@ pub struct Look {
     pub asides: Vec<Aside>,
     /// How many files were seen, all together.
     pub files: u64,
+    /// When something will be otherwise although nothing changes, by the clock that [`Lister::look`] is given: whatever waits
+    /// for time, also what is not named.
+    pub due: Option<Duration>,
     /// More files are whole than are named in `ready`.
     pub more: bool,
 }

@@ -26,6 +26,15 @@ pub struct FolderHandle {
 }
 
 impl FolderHandle {
+    /// Makes the names in it durable.
+    ///
+    /// # Errors
+    /// When the disk fails, or the file system cannot do it.
+    pub fn sync(&self) -> Result<(), WireError> {
+        let synced = fs::fsync(&self.handle);
+        synced.map_err(|cause| WireError::io("make durable the folder", &self.path, cause.into()))
+    }
+
     /// Opens a folder that a person has named; links on the way to it are followed.
     ///
     /// # Errors

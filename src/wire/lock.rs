@@ -10,7 +10,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::error::{WireError, shown};
+use super::{
+    error::{WireError, shown},
+    stamp::FileStamp,
+};
 
 /// More is not read of a lock file, whatever somebody has put there.
 const MAX_NOTE_BYTES: u64 = 4096;
@@ -45,6 +48,16 @@ impl SiteLock {
     /// The holder has done what it was started for, and left nothing half made.
     pub fn end_in_order(&mut self) {
         self.in_order = true;
+        // Now, as threads that never come back may keep this from being dropped.
+        let _ = self.file.set_len(0);
+    }
+
+    /// True while the lock file at `path` is the one that is held.
+    #[must_use]
+    pub fn is_at(&self, path: &Path) -> bool {
+        let number = |stamp: FileStamp| (stamp.device, stamp.inode);
+        let held = FileStamp::of(&self.file, path).ok().map(number);
+        held.is_some() && FileStamp::at(path).ok().map(number) == held
     }
 
     /// True when the holder before did not end in order: it was killed, the power failed, or it met an error.

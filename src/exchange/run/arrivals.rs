@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::super::{
     DeliveryReport, Engine, EngineError, Observer,
-    take::{Archived, Job, NotTaken, Origin, UNRECORDED, ended, stop},
+    take::{self, Archived, Job, NotTaken, Origin, UNRECORDED, ended, stop},
 };
 use crate::{
     ledger::Event,
@@ -87,7 +87,7 @@ impl Engine {
         }
         let copies = held.iter_mut().filter_map(|one| one.archived.copied.take()).collect();
         if let Err(error) = wire::sync_all(copies) {
-            batch.store_trouble = Some(super::super::take::with_help(&error));
+            batch.store_trouble = Some(take::with_help(&error));
             give_back(source, held, &mut batch);
             return Ok(batch);
         }
@@ -133,7 +133,9 @@ impl Engine {
                         "it was written to while it was read, so nothing was taken and it was put back{also}"
                     ))),
                     NotTaken::Store(_) => Refusal::Store(why.message() + &also),
-                    NotTaken::Source(_) => Refusal::Result(Arrived::Trouble(why.message() + &also)),
+                    NotTaken::Source(_) | NotTaken::Large { .. } => {
+                        Refusal::Result(Arrived::Trouble(why.message() + &also))
+                    }
                 }))
             }
         }
@@ -203,8 +205,7 @@ impl Engine {
             Ok(()) => Ok(taken),
             Err(SourceError::Changed(_)) => {
                 let Arrived::Taken(jobs) = taken else { return Ok(taken) };
-                let message = "it was written to after it had been held to be whole and was copied: nothing of this copy \
-                               is loaded, and the file is taken again when it is whole";
+                let message = take::WRITTEN_TO;
                 let stopped = || Event::Refused(stop(Reason::Changed, message, 0));
                 let events: Vec<_> = jobs.iter().map(|job| (job.id, stopped())).collect();
                 self.ledger().append(self.clock.unix_millis(), &events)?;
@@ -252,7 +253,7 @@ fn give_back(source: &dyn Source, held: Vec<Held>, batch: &mut TakenBatch) {
 /// An error of a source with what can be done about it.
 pub(super) fn in_words(error: &SourceError) -> String {
     match error {
-        SourceError::Wire(error) => super::super::take::with_help(error),
+        SourceError::Wire(error) => take::with_help(error),
         SourceError::Away(_) => {
             format!("{error}; it is looked for again, and taken from when it is back")
         }

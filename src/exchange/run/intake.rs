@@ -45,8 +45,10 @@ pub(super) struct Candidate {
 /// A file that may still be written to, where it will stand.
 #[derive(Clone, Debug)]
 pub(super) struct Coming {
+    pub(super) path: PathBuf,
     pub(super) lane: LaneId,
     pub(super) order: OrderKey,
+    /// When it was seen first, whatever it became since.
     pub(super) since: Duration,
 }
 
@@ -66,6 +68,8 @@ pub(super) struct Intake {
     counts: HashMap<usize, usize>,
     coming: HashMap<usize, Vec<Coming>>,
     taking: BTreeSet<Lane>,
+    /// Lanes in which no more may wait: nobody waits for what would come into them.
+    full: BTreeSet<Lane>,
     /// Files being taken, by source.
     in_hand: HashMap<usize, BTreeSet<PathBuf>>,
     /// Files taken, by source, since its last look came in: a look that began before that still shows them.
@@ -87,6 +91,15 @@ pub(super) struct Trouble {
 impl Intake {
     /// A look at a source replaces what was known of it.
     pub(super) fn looked(&mut self, source: usize, candidates: Vec<Candidate>, coming: Vec<Coming>) {
+        // One that is written to again and again is on its way since it was seen first.
+        let before = self.coming.remove(&source).unwrap_or_default();
+        let before: HashMap<PathBuf, Duration> =
+            before.into_iter().map(|coming| (coming.path, coming.since)).collect();
+        let first = |coming: Coming| Coming {
+            since: before.get(&coming.path).map_or(coming.since, |before| coming.since.min(*before)),
+            ..coming
+        };
+        let coming = coming.into_iter().map(first).collect();
         self.forget(source);
         let seen: BTreeSet<&PathBuf> =
             candidates.iter().map(|candidate| &candidate.arrival.ready.path).collect();
@@ -145,9 +158,12 @@ impl Intake {
         if lanes.waiting() >= MOST_WAITING {
             return None;
         }
+        let is_full =
+            |lane: &Lane| lane.as_ref().is_some_and(|lane| lanes.waiting_in(lane) >= MOST_WAITING_IN_LANE);
+        self.full = self.candidates.keys().filter(|lane| is_full(lane)).cloned().collect();
         let free = self.candidates.keys().filter(|lane| !self.taking.contains(*lane));
         let lane = free
-            .filter(|lane| lane.as_ref().is_none_or(|lane| lanes.waiting_in(lane) < MOST_WAITING_IN_LANE))
+            .filter(|lane| !self.full.contains(*lane))
             .find(|lane| self.first(lane, now, lane_of).is_some())?
             .clone();
         let (_, source, _) = self.first(&lane, now, lane_of)?;
@@ -290,8 +306,9 @@ impl Intake {
         let key = Some(lane.clone());
         let whole = self.candidates.get(&key).into_iter().flat_map(BTreeMap::keys);
         let mut coming = self.coming.values().flatten().filter(|coming| now < coming.since + LONGEST_HOLD);
+        let is_full = self.full.contains(&key);
         self.taking.contains(&key)
-            || whole.into_iter().any(|place| !self.is_in_trouble(place, now))
+            || whole.into_iter().filter(|_| !is_full).any(|place| !self.is_in_trouble(place, now))
             || coming.any(|coming| coming.lane == *lane)
     }
 }
@@ -330,7 +347,8 @@ mod tests {
     }
 
     fn coming(plan: &Arc<Plan>, name: &str, since: Duration) -> Coming {
-        Coming { lane: job(plan, 1, name, 1).lane, order: plan.order_key(name, 0), since }
+        let path = PathBuf::from("in").join(name);
+        Coming { path, lane: job(plan, 1, name, 1).lane, order: plan.order_key(name, 0), since }
     }
 
     struct Scene {
@@ -420,6 +438,15 @@ mod tests {
         scene.done(batch);
         assert!(scene.next(2 * SECOND).is_none());
         assert_eq!(scene.intake.next_due(2 * SECOND), Some(SECOND + LONGEST_HOLD));
+        // That it goes on being written does not make it later.
+        let still = vec![coming(&orders, "orders_9", 60 * SECOND)];
+        scene.intake.looked(0, vec![candidate(Some(&orders), "orders_10", 1)], still);
+        scene.intake.looked(
+            0,
+            vec![candidate(Some(&orders), "orders_10", 1)],
+            vec![coming(&orders, "orders_9", 99 * SECOND)],
+        );
+        assert!(scene.next(100 * SECOND).is_none());
         assert_eq!(scene.next(SECOND + LONGEST_HOLD).unwrap().0, ["orders_10"]);
     }
 

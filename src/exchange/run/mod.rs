@@ -11,6 +11,7 @@ mod board;
 mod intake;
 mod requests;
 mod serve;
+mod survey;
 mod told;
 mod view;
 mod watched;
@@ -52,6 +53,13 @@ const REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 const LIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// A file or a store that could not be read or written is tried again after this, and then at longer intervals.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// How often it is seen whether the store is still where it was.
+const LOCK_INTERVAL: Duration = Duration::from_secs(5);
+/// Told to stop, it waits so long for files that are being taken: their source may never answer. What is being loaded is
+/// waited for as long as it takes.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// In the end it waits so long for looks.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 /// With `--once`, a file that is still written to is waited for so long beyond its quiet period.
 const ONCE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -69,6 +77,8 @@ pub struct Ran {
     pub left: Vec<LiveAside>,
     /// It was told to stop before it was done.
     pub stopped: bool,
+    /// Deliveries that the next engine has to finish.
+    pub unfinished: u64,
 }
 
 impl Engine {
@@ -99,7 +109,10 @@ impl Engine {
             requests: requests::Requests::default(),
             live: Live::default(),
             live_due: Duration::ZERO,
+            lock_due: Duration::ZERO,
+            stopping: None,
             started: self.clock.elapsed(),
+            started_millis: self.clock.unix_millis(),
             broken: Vec::new(),
             unsettled: HashMap::new(),
             ended,
@@ -135,7 +148,11 @@ struct Runner<'a> {
     requests: requests::Requests,
     live: Live,
     live_due: Duration,
+    lock_due: Duration,
+    /// When it was told to stop.
+    stopping: Option<Duration>,
     started: Duration,
+    started_millis: u64,
     /// Files whose mapping is not valid, by source.
     broken: Vec<Vec<LiveAside>>,
     /// Files that are taken and of which their source cannot be told, with the reason that was given last.
@@ -167,7 +184,7 @@ impl Runner<'_> {
             }
             self.publish();
             if self.engine.is_stopping() {
-                if self.is_idle() {
+                if self.has_stopped() {
                     break;
                 }
             } else if self.options.once && self.is_drained() {
@@ -193,7 +210,9 @@ impl Runner<'_> {
                 () = tokio::time::sleep(sleep) => {}
             }
         }
-        while self.workers.join_next().await.is_some() {}
+        // A folder that does not answer is nobody's reason not to end.
+        let ended = async { while self.workers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_WAIT, ended).await;
         let _ = std::fs::remove_file(self.engine.folders.live());
         if let Some(error) = failed {
             return Err(error);
@@ -204,7 +223,8 @@ impl Runner<'_> {
         }
         self.engine.end_in_order();
         let left = if self.options.once { self.left() } else { Vec::new() };
-        Ok(Ran { left, stopped })
+        let unfinished = self.lanes.waiting() as u64;
+        Ok(Ran { left, stopped, unfinished })
     }
 
     /// Starts whatever may be started now.
@@ -214,6 +234,10 @@ impl Runner<'_> {
             return Ok(());
         }
         let now = self.engine.clock.elapsed();
+        if now >= self.lock_due {
+            self.lock_due = now + LOCK_INTERVAL;
+            self.engine.check_lock()?;
+        }
         self.answer_requests(now)?;
         self.start_looks(now);
         self.start_takes(now);
@@ -251,9 +275,16 @@ impl Runner<'_> {
                 self.settle_known(source, known);
                 Ok(())
             }
+            Done::Surveyed { source, survey } => {
+                self.surveyed(source, survey, now);
+                Ok(())
+            }
             Done::Settled { source, results } => {
-                if let Some(watched) = self.watched.get(source) {
-                    watched.settled();
+                // What is settled makes room for the next file of its name, of which no event tells.
+                if let Some(watched) = self.watched.get(source)
+                    && results.iter().any(|(_, result)| result.is_ok())
+                {
+                    watched.look_again();
                 }
                 for (path, result) in results {
                     self.busy.settling.remove(&path);

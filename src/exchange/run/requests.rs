@@ -17,6 +17,10 @@ use crate::{
 /// Requests looked at at once; the others follow when these are answered.
 const MOST_AT_ONCE: u32 = 100;
 
+/// A request that is older than this when the engine begins is nobody's wish any more: who waits for an answer notices the
+/// end of an engine at once, and files may have changed since.
+const LONGEST_WAIT_MILLIS: u64 = 60_000;
+
 /// The requests that are being worked on.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
@@ -59,8 +63,15 @@ impl Runner<'_> {
     }
 
     fn answer(&mut self, request: Request) -> Result<(), EngineError> {
-        let Request { number, by, wish, .. } = request;
+        let Request { number, by, wish, at_millis } = request;
+        if at_millis.saturating_add(LONGEST_WAIT_MILLIS) < self.started_millis {
+            let message = "it was asked of an engine that ended before it could be done: ask again";
+            return self.deny(number, message.to_owned());
+        }
         tracing::info!(request = number, by, "asked: {}", words(&wish));
+        if wish == Wish::Unknown {
+            return self.deny(number, "this version of wharf does not know how to do that".to_owned());
+        }
         if let Wish::Load { file, plan, again } = wish {
             let mapping = match plan.map(|fingerprint| self.kept_plan(&fingerprint)).transpose()? {
                 Some(Err(message)) => return self.deny(number, message),
@@ -112,5 +123,6 @@ fn words(wish: &Wish) -> String {
         Wish::Retry { delivery } => format!("retry {delivery}"),
         Wish::Approve { delivery, .. } => format!("approve {delivery}"),
         Wish::Decline { delivery } => format!("decline {delivery}"),
+        Wish::Unknown => "something that this version does not know".to_owned(),
     }
 }

@@ -1,8 +1,11 @@
 //! Engines of a site, one after the other, until somebody says stop.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -30,7 +33,7 @@ pub fn serve(
 ) -> Result<Ran, EngineError> {
     let cannot = |error: std::io::Error| EngineError::Start(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    runtime.block_on(async {
+    let ran = runtime.block_on(async {
         let stop = Arc::new(Notify::new());
         let stopping = Arc::new(AtomicBool::new(false));
         let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
@@ -42,7 +45,7 @@ pub fn serve(
             let ran = match Engine::open(site.clone(), ask::RUN, clock()) {
                 Ok(engine) => {
                     tracing::info!(
-                        site = %site.dir.display(), process = std::process::id(), version = env!("CARGO_PKG_VERSION"),
+                        site = %std::path::absolute(&site.dir).unwrap_or_default().display(), process = std::process::id(), version = env!("CARGO_PKG_VERSION"),
                         "at work"
                     );
                     let began = engine.clock.elapsed();
@@ -60,11 +63,11 @@ pub fn serve(
             match ran {
                 Err(error) if may_pass(&error, options.once) && !stopping.load(Ordering::Relaxed) => {
                     failures += 1;
-                    let pause = backoff::pause(FIRST_PAUSE, failures, 0);
+                    let pause = backoff::pause(FIRST_PAUSE, failures, 0).min(LONGEST_PAUSE);
                     tracing::error!("{}; beginning again in {} s", in_words(&error), pause.as_secs());
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = stop.notified() => return Ok(Ran { left: Vec::new(), stopped: true }),
+                        () = stop.notified() => return Ok(Ran { stopped: true, ..Ran::default() }),
                     }
                 }
                 Ok(ran) => {
@@ -74,15 +77,23 @@ pub fn serve(
                 Err(error) => return Err(error),
             }
         }
-    })
+    });
+    // A thread may still wait for a folder that does not answer.
+    runtime.shutdown_background();
+    ran
 }
+
+/// Between two engines nobody holds the site's lock and `status` knows of none, so that it is never long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// True when an engine that was at work may go on later: another program is done then, or somebody has freed space. With
 /// `once`, somebody is waiting for the end and is told instead.
 fn may_pass(error: &EngineError, once: bool) -> bool {
     match error {
         EngineError::Ledger(error) => error.is_passing() || (error.is_full() && !once),
-        EngineError::Wire(error) => (error.is_full() || matches!(error, WireError::Held(_))) && !once,
+        // A command that works by itself is soon done; another engine stays.
+        EngineError::Wire(WireError::Held(holder)) => holder.command.as_deref() != Some(ask::RUN) && !once,
+        EngineError::Wire(error) => error.is_full() && !once,
         _ => false,
     }
 }

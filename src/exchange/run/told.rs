@@ -1,10 +1,11 @@
 //! What has come of things, as the log tells it, and what follows from it for what comes next.
 
-use std::{path::PathBuf, time::Duration};
+use std::{os::unix::ffi::OsStrExt, path::PathBuf, time::Duration};
 
 use super::{
     FIRST_PAUSE, Runner,
     arrivals::{Arrived, TakenBatch},
+    survey::{Identity, Survey},
     work::Unfinished,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         load, recover,
         take::{self, Job},
     },
-    model::{Outcome, Tally},
+    model::{FileName, Outcome, Tally},
 };
 
 impl Runner<'_> {
@@ -69,6 +70,22 @@ impl Runner<'_> {
             }
             (None, Some(_)) => tracing::info!("files can be taken again"),
             (None, None) => {}
+        }
+    }
+
+    /// It has been found out what a source's folder is.
+    pub(super) fn surveyed(&mut self, source: usize, survey: Survey, now: Duration) {
+        if let Some(watched) = self.watched.get_mut(source) {
+            watched.surveyed(survey, now);
+        }
+        // Two names of one folder: a link, or a mount.
+        let mut known: Vec<(Identity, String)> = Vec::new();
+        for watched in &mut self.watched {
+            let Some(identity) = watched.identity else { continue };
+            match known.iter().find(|(of, _)| *of == identity) {
+                Some((_, other)) => watched.is_twin_of(other),
+                None => known.push((identity, watched.source.name().to_owned())),
+            }
         }
     }
 
@@ -135,7 +152,8 @@ impl Runner<'_> {
     /// A delivery has come to rest: the log tells, and whoever wants to know.
     pub(super) fn has_ended(&mut self, report: DeliveryReport) {
         let delivery = report.delivery.map(|id| id.to_string()).unwrap_or_default();
-        let file = report.file.file_name().unwrap_or(report.file.as_os_str()).to_string_lossy().into_owned();
+        let file = report.file.file_name().unwrap_or(report.file.as_os_str());
+        let file = FileName::new(file.as_bytes()).to_string();
         let outcome = report.outcome.code();
         let mapping = report.mapping.clone().unwrap_or_default();
         let message = report.message.clone().unwrap_or_default();

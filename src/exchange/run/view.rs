@@ -1,12 +1,16 @@
 //! Where the engine stands: whether there is more to do, when, and what `status` is told.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Busy, LIVE_INTERVAL, ONCE_PATIENCE, REQUEST_INTERVAL, Runner,
+    Busy, LIVE_INTERVAL, ONCE_PATIENCE, REQUEST_INTERVAL, Runner, STOP_PATIENCE,
+    intake::MOST_WAITING,
     watched::{self, Watched},
 };
-use crate::exchange::live::{Live, LiveAside, LiveSource};
+use crate::{
+    exchange::live::{Live, LiveAside, LiveSource},
+    sources::Settling,
+};
 
 /// Files left alone that `status` names.
 const MOST_ASIDES: usize = 20;
@@ -18,12 +22,24 @@ impl Runner<'_> {
         looks + takes + asked + self.lanes.running() == 0 && settling.is_empty()
     }
 
+    /// Told to stop, nothing is under way any more that has to be waited for.
+    pub(super) fn has_stopped(&mut self) -> bool {
+        let now = self.engine.clock.elapsed();
+        let since = *self.stopping.get_or_insert(now);
+        let Busy { takes, asked, settling, .. } = &self.busy;
+        let is_taking = takes + asked > 0 || !settling.is_empty();
+        if is_taking && now > since + STOP_PATIENCE {
+            tracing::warn!("a source does not answer while files are taken from it: ending all the same");
+        }
+        self.lanes.running() == 0 && (!is_taking || now > since + STOP_PATIENCE)
+    }
+
     /// Everything that was there is done, or can only be done when somebody does something.
     pub(super) fn is_drained(&self) -> bool {
         let now = self.engine.clock.elapsed();
         let patience = now < self.started + self.patience();
-        let looked =
-            self.watched.iter().all(|watched| watched.looks > 0 && !(patience && watched.is_outdated()));
+        let watched = || self.watched.iter().filter(|watched| watched.twin_of.is_none());
+        let looked = watched().all(|watched| watched.looks > 0 && !(patience && watched.is_outdated()));
         let settling = self
             .watched
             .iter()
@@ -31,11 +47,9 @@ impl Runner<'_> {
             .any(|settling| settling.due.is_some() && patience);
         let untaken = (0..self.watched.len())
             .any(|source| self.intake.waiting(source) > self.intake.troubles(source).count() && patience);
-        let more = self
-            .watched
-            .iter()
-            .enumerate()
-            .any(|(source, watched)| watched.seen.more && self.intake.waiting(source) < watched::BACKLOG);
+        let more = self.watched.iter().enumerate().any(|(source, watched)| {
+            patience && watched.seen.more && self.intake.waiting(source) < watched::BACKLOG
+        });
         let later = self.lanes.queue().any(|(_, not_before)| not_before.is_some_and(|due| now < due));
         looked && !settling && !untaken && !more && !later && self.is_idle() && !self.intake.is_busy()
     }
@@ -66,13 +80,22 @@ impl Runner<'_> {
                 file: watched.options.folder.to_string_lossy().into_owned(),
                 why: format!("{behind} files of it wait for others; `wharf status` tells for which"),
             }));
-            let settling = watched.seen.settling.iter().filter(|settling| settling.due.is_some());
-            left.extend(settling.map(|settling| LiveAside {
-                file: settling.path.to_string_lossy().into_owned(),
-                why: "it is still being written".to_owned(),
-            }));
+            left.extend(watched.asides());
+            left.extend(watched.seen.settling.iter().map(still_written));
         }
+        left.extend(self.unsettled.iter().map(unsettled));
         left
+    }
+
+    /// Why nothing is taken at the moment, if that is so.
+    fn trouble(&self) -> Option<String> {
+        let full = || {
+            let waiting = self.lanes.waiting();
+            (waiting >= MOST_WAITING).then(|| {
+                format!("{waiting} deliveries wait, and no more may: see to the held and failed ones that they wait for")
+            })
+        };
+        self.store_trouble.as_ref().map(|(_, why, _)| why.clone()).or_else(full)
     }
 
     /// When something is due that nobody tells us about.
@@ -102,10 +125,17 @@ impl Runner<'_> {
             trouble: watched.trouble.clone(),
             files: watched.seen.files,
             ready: self.intake.waiting(index) as u64,
-            settling: watched.seen.settling.len() as u64,
+            settling: watched.seen.settling.iter().filter(|file| file.due.is_some()).count() as u64,
             asides: watched
                 .asides()
                 .chain(self.broken.get(index).into_iter().flatten().cloned())
+                .chain(watched.seen.settling.iter().filter(|file| file.due.is_none()).map(still_written))
+                .chain(
+                    self.unsettled
+                        .iter()
+                        .filter(|(path, _)| path.starts_with(&watched.options.folder))
+                        .map(unsettled),
+                )
                 .chain(self.intake.troubles(index).map(|(path, trouble)| LiveAside {
                     file: path.to_string_lossy().into_owned(),
                     why: trouble.why.clone(),
@@ -119,7 +149,7 @@ impl Runner<'_> {
             sources: sources.collect(),
             running: self.board.all(now),
             queued: self.lanes.waiting() as u64,
-            trouble: self.store_trouble.as_ref().map(|(_, why, _)| why.clone()),
+            trouble: self.trouble(),
         };
         if live != self.live {
             live.at_millis = self.engine.clock.unix_millis();
@@ -127,4 +157,19 @@ impl Runner<'_> {
             self.live = live;
         }
     }
+}
+
+/// A file that may still be written to, or that waits for another.
+fn still_written(file: &Settling) -> LiveAside {
+    let why = if file.due.is_some() {
+        "it is still being written"
+    } else {
+        "it waits for its marker, for the rest of its list, or for an earlier file of its name"
+    };
+    LiveAside { file: file.path.to_string_lossy().into_owned(), why: why.to_owned() }
+}
+
+/// A file that is taken and still stands in its source.
+fn unsettled((path, why): (&PathBuf, &String)) -> LiveAside {
+    LiveAside { file: path.to_string_lossy().into_owned(), why: format!("it is taken, but {why}") }
 }

@@ -2,24 +2,21 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::sync::Notify;
 
+use super::survey::{self, Begun, Identity, Signals, Survey};
 use crate::{
     exchange::{backoff, live::LiveAside},
     sources::{
         Lister, Look, Source, SourceError,
         filesystem::{self, FileSystem},
         folder::FolderOptions,
-        watch::{self, Wake, Watch},
+        watch::Watch,
     },
-    wire::{FileStamp, WireError},
 };
 
 /// An event for the probe file has to come within this time, or the folder is listed at intervals. A local kernel takes
@@ -29,6 +26,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 const SAFETY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often it is seen whether the folder is still the same: one that was unmounted and mounted again raises no events.
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(5);
+/// A folder that has not answered by then is said to be in trouble. A large one on a slow share may take as long.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Many events in a row lead to one look in this time.
 const SHORTEST_GAP: Duration = Duration::from_millis(50);
 /// Looks take no more than a fifth of a core, however large the folder.
@@ -39,14 +38,6 @@ const BACKLOG_GAP: Duration = Duration::from_secs(2);
 /// A folder that cannot be listed is tried again after this, and then at longer intervals up to the second one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// What the watching thread tells.
-#[derive(Debug, Default)]
-pub(super) struct Signals {
-    changed: AtomicBool,
-    probed: AtomicBool,
-    lost: AtomicBool,
-}
 
 /// How changes in a folder are noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,8 +60,16 @@ pub(super) struct Watched {
     every: Duration,
     signals: Arc<Signals>,
     wake: Arc<Notify>,
-    identity: Option<(u64, u64)>,
-    identity_due: Duration,
+    kind: FileSystem,
+    /// Which folder it is.
+    pub(super) identity: Option<Identity>,
+    /// Another source has the same folder: files would be taken twice.
+    pub(super) twin_of: Option<String>,
+    surveying: Option<Duration>,
+    survey_due: Duration,
+    looking: Option<Duration>,
+    /// How changes are noticed has changed; for `status`.
+    pub(super) has_news: bool,
     next_look: Duration,
     /// The next look is for a change that was told.
     is_wanted: bool,
@@ -96,7 +95,7 @@ impl Watched {
         now: Duration,
     ) -> Self {
         let lister = Some(source.lister());
-        let mut watched = Self {
+        Self {
             source,
             options,
             lister,
@@ -105,8 +104,13 @@ impl Watched {
             every: filesystem::poll_interval(FileSystem::Local),
             signals: Arc::default(),
             wake,
+            kind: FileSystem::Local,
             identity: None,
-            identity_due: now,
+            twin_of: None,
+            surveying: None,
+            survey_due: now,
+            looking: None,
+            has_news: false,
             next_look: now,
             is_wanted: false,
             last_ended: now,
@@ -116,19 +120,25 @@ impl Watched {
             seen: Look::default(),
             looks: 0,
             told: Vec::new(),
-        };
-        watched.see_identity(now);
-        watched
+        }
     }
 
     /// Sees to what the watching thread told and to what is due, before a look is started.
     pub(super) fn tick(&mut self, now: Duration, backlog: usize) {
-        if now >= self.identity_due {
-            self.see_identity(now);
+        let begun = [self.looking, self.surveying].into_iter().flatten().min();
+        if begun.is_some_and(|begun| now > begun + ANSWER_LIMIT) && self.trouble.is_none() {
+            let why = format!(
+                "{} does not answer; Wharf waits for it, and other sources go on",
+                self.options.folder.display()
+            );
+            tracing::error!(source = self.source.name(), "{why}");
+            self.trouble = Some(why);
         }
-        if self.signals.probed.swap(false, Ordering::Relaxed)
-            && let Mode::Probing { .. } = self.mode
+        // The answer may come before it is known here that somebody asked.
+        if let Mode::Probing { .. } = self.mode
+            && self.signals.probed.swap(false, Ordering::Relaxed)
         {
+            self.has_news = true;
             tracing::info!(source = self.source.name(), folder = %self.options.folder.display(), "file events come here");
             self.mode = Mode::Events;
         }
@@ -139,7 +149,7 @@ impl Watched {
         }
         if self.signals.lost.swap(false, Ordering::Relaxed) {
             self.identity = None;
-            self.identity_due = now;
+            self.survey_due = now;
         }
         // Those that the last look had no room for raise no event when their turn comes.
         let more = self.seen.more && backlog < BACKLOG;
@@ -154,10 +164,11 @@ impl Watched {
 
     /// The lister, if it is time for a look and none is under way.
     pub(super) fn due(&mut self, now: Duration) -> Option<Box<dyn Lister>> {
-        if now < self.next_look {
+        if now < self.next_look || self.twin_of.is_some() {
             return None;
         }
         let lister = self.lister.take()?;
+        self.looking = Some(now);
         // Whoever wants a look from now on wants another one.
         self.next_look = Duration::MAX;
         self.is_wanted = false;
@@ -173,21 +184,31 @@ impl Watched {
     pub(super) fn next_due(&self) -> Duration {
         let probe = if let Mode::Probing { until } = self.mode { until } else { Duration::MAX };
         let look = if self.lister.is_some() { self.next_look } else { Duration::MAX };
-        look.min(self.identity_due).min(probe)
+        let survey = if self.surveying.is_some() { Duration::MAX } else { self.survey_due };
+        look.min(survey).min(probe)
     }
 
     /// How long a file must stay unchanged to be whole.
     pub(super) fn quiet(&self) -> Duration {
-        let usual = || {
-            let kind = filesystem::kind(&self.options.folder).unwrap_or(FileSystem::Local);
-            filesystem::quiet_period(kind)
-        };
-        self.options.settle.unwrap_or_else(usual)
+        self.options.settle.unwrap_or_else(|| filesystem::quiet_period(self.kind))
     }
 
     /// Looks again then, if not before.
     pub(super) fn look_at(&mut self, when: Duration) {
         self.next_look = self.next_look.min(when);
+    }
+
+    /// The same folder has another name in the configuration.
+    pub(super) fn is_twin_of(&mut self, other: &str) {
+        if self.twin_of.is_some() {
+            return;
+        }
+        let why = format!(
+            "{} is the same folder as that of the source {other}, so nothing is taken from it: remove one of the two",
+            self.options.folder.display()
+        );
+        tracing::error!(source = self.source.name(), "{why}");
+        (self.twin_of, self.trouble) = (Some(other.to_owned()), Some(why));
     }
 
     /// Files of this source are settled. A manifest goes with the last one that it names, which only another look tells.
@@ -211,6 +232,7 @@ impl Watched {
         now: Duration,
     ) {
         self.lister = Some(lister);
+        self.looking = None;
         (self.last_ended, self.last_took) = (now, now.saturating_sub(began));
         self.looks += 1;
         match result {
@@ -219,12 +241,11 @@ impl Watched {
                     tracing::info!(source = self.source.name(), "the folder can be listed again");
                 }
                 self.failures = 0;
-                let settled = look.settling.iter().filter_map(|settling| settling.due).min();
                 let interval = match &self.mode {
                     Mode::Events => SAFETY_INTERVAL,
                     Mode::Probing { .. } | Mode::Polled(_) => self.every,
                 };
-                self.look_at((now + interval).min(settled.unwrap_or(Duration::MAX)).max(now));
+                self.look_at((now + interval).min(look.due.unwrap_or(Duration::MAX)).max(now));
                 self.tell_asides(&look);
                 self.seen = look;
             }
@@ -259,59 +280,47 @@ impl Watched {
         })
     }
 
-    /// Sees whether the folder is the one that is watched, and begins anew if it is another.
-    fn see_identity(&mut self, now: Duration) {
-        self.identity_due = now + IDENTITY_INTERVAL;
-        // The folder may be a link to where a share is mounted.
-        let found = std::fs::metadata(&self.options.folder).ok().map(|found| FileStamp::from(&found));
-        let found = found.map(|stamp| (stamp.device, stamp.inode));
-        if found == self.identity && found.is_some() {
-            return;
+    /// What has to be found out about the folder now, by somebody who has time for it.
+    pub(super) fn survey(&mut self, now: Duration) -> Option<impl FnOnce() -> Survey + Send + 'static> {
+        if now < self.survey_due || self.surveying.is_some() {
+            return None;
         }
-        self.watch = None;
-        self.identity = found;
-        if found.is_some() {
-            self.begin(now);
-        }
-        self.next_look = now;
-    }
-
-    /// Finds out how changes in the folder can be noticed.
-    fn begin(&mut self, now: Duration) {
-        let kind = filesystem::kind(&self.options.folder).unwrap_or(FileSystem::Local);
-        self.every = self.options.every.unwrap_or_else(|| filesystem::poll_interval(kind));
-        if let FileSystem::Network(name) = kind {
-            // Changes that other machines make raise no event here, although our own would.
-            return self.poll(format!("a network file system: {name}"));
-        }
+        self.surveying = Some(now);
+        let (folder, recursive, before) =
+            (self.options.folder.clone(), self.options.recursive, self.identity);
         let (signals, wake) = (Arc::clone(&self.signals), Arc::clone(&self.wake));
-        let told = move |event: Wake| {
-            match event {
-                Wake::Changed | Wake::Overflow => signals.changed.store(true, Ordering::Relaxed),
-                Wake::Probe => signals.probed.store(true, Ordering::Relaxed),
-                Wake::Lost(_) => signals.lost.store(true, Ordering::Relaxed),
-            }
-            wake.notify_one();
-        };
-        match Watch::start(&self.options.folder, self.options.recursive, told) {
-            Ok(watch) => self.watch = Some(watch),
-            Err(error) => return self.poll(error.to_string()),
-        }
-        self.mode = Mode::Probing { until: now + PROBE_LIMIT };
-        if let Err(error) = watch::probe(&self.options.folder) {
-            self.cannot_probe(&error);
-        }
+        Some(move || survey::survey(&folder, recursive, before, &signals, &wake))
     }
 
-    /// A folder that may only be read cannot be tried out.
-    fn cannot_probe(&mut self, error: &WireError) {
-        self.poll(format!("events could not be tried out: {error}"));
+    /// It has been found out.
+    pub(super) fn surveyed(&mut self, survey: Survey, now: Duration) {
+        self.surveying = None;
+        self.survey_due = now + IDENTITY_INTERVAL;
+        let Survey { identity, begun } = survey;
+        if identity.is_none() && self.identity.is_some() {
+            self.look_at(now);
+        }
+        self.identity = identity;
+        let Some(Begun { kind, watch }) = begun else { return };
+        self.kind = kind;
+        self.every = self.options.every.unwrap_or_else(|| filesystem::poll_interval(kind));
+        self.watch = None;
+        match watch {
+            Ok(watch) => {
+                self.watch = Some(watch);
+                self.mode = Mode::Probing { until: now + PROBE_LIMIT };
+            }
+            Err(why) => self.poll(why),
+        }
+        // What changed before anybody watched is seen by a look.
+        self.look_again();
     }
 
     fn poll(&mut self, why: String) {
         let (source, folder) = (self.source.name(), self.options.folder.display());
         tracing::info!(source, %folder, "the folder is listed every {} s: {why}", self.every.as_secs());
         self.mode = Mode::Polled(why);
+        self.has_news = true;
         self.next_look = self.next_look.min(self.last_ended + self.every);
     }
 

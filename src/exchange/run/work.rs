@@ -14,6 +14,7 @@ use super::{
     arrivals::{Arrival, Arrived, TakenBatch, Verdict},
     board::{Noting, Unseen},
     intake::{Batch, Candidate, Coming},
+    survey::Survey,
 };
 use crate::{
     exchange::{
@@ -39,6 +40,10 @@ pub(super) enum Done {
         candidates: Vec<Candidate>,
         coming: Vec<Coming>,
         broken: Vec<LiveAside>,
+    },
+    Surveyed {
+        source: usize,
+        survey: Survey,
     },
     Settled {
         source: usize,
@@ -84,6 +89,16 @@ impl Runner<'_> {
             let backlog = self.intake.waiting(index);
             let Some(watched) = self.watched.get_mut(index) else { continue };
             watched.tick(now, backlog);
+            if std::mem::take(&mut watched.has_news) {
+                self.live_due = Duration::ZERO;
+            }
+            if let Some(survey) = watched.survey(now) {
+                self.work(move || {
+                    let survey = caught(survey).unwrap_or(Survey { identity: None, begun: None });
+                    Done::Surveyed { source: index, survey }
+                });
+            }
+            let Some(watched) = self.watched.get_mut(index) else { continue };
             let Some(mut lister) = watched.due(now) else { continue };
             let (engine, source) = (Arc::clone(&self.engine), Arc::clone(&watched.source));
             self.busy.looks += 1;
@@ -226,7 +241,8 @@ impl Engine {
         for settling in look.settling.iter().filter(|settling| settling.due.is_some()) {
             for plan in self.plans_for(&settling.name, None, Some(source)).unwrap_or_default() {
                 let order = plan.order_key(&settling.name.to_text(), settling.modified_nanos);
-                coming.push(Coming { lane: self.lane(&plan), order, since: settling.since });
+                let (path, since) = (settling.path.clone(), settling.since);
+                coming.push(Coming { path, lane: self.lane(&plan), order, since });
             }
         }
         (candidates, coming, broken)

@@ -99,7 +99,9 @@ impl Manifests {
             let why = "an earlier manifest of this name still has files to be taken; it waits for those";
             return scene.aside(&file.path, why.to_owned());
         }
-        let is_quiet = scene.due(file.since) <= scene.now;
+        let due = scene.due(file.since);
+        let is_quiet = due <= scene.now;
+        scene.wait(due);
         let Some(manifest) = self.remember(shared, scene, file, is_quiet) else { return };
         let entries = match &manifest.entries {
             Ok(entries) => entries,
@@ -223,7 +225,12 @@ fn read(
     if (now.length, now.modified_nanos) != (listed.length, listed.modified_nanos) {
         return Err(SourceError::Changed(at.to_path_buf()));
     }
-    let takes = |name: &[u8]| !in_progress(name) && (shared.options.takes)(&String::from_utf8_lossy(name));
+    // A list that names itself or another list would wait for itself.
+    let is_list = |name: &str| shared.options.manifest.as_ref().is_some_and(|lists| lists(name));
+    let takes = |name: &[u8]| {
+        let text = String::from_utf8_lossy(name);
+        !in_progress(name) && !is_list(&text) && (shared.options.takes)(&text)
+    };
     let named = |entry: Entry| Named { is_ours: takes(&entry.name), entry };
     Ok(manifest::parse(&text).map(|entries| entries.into_iter().map(named).collect()))
 }

@@ -94,8 +94,11 @@ impl Shared {
         let folders: BTreeSet<&Path> =
             moved.flat_map(|claimed| claimed.at.ancestors().skip(1).take(2)).collect();
         for folder in folders {
-            // Some shares cannot make a folder durable; there, the server's own promises have to do.
-            let _ = wire::folder::sync(folder);
+            // Some shares cannot make a folder durable; there, the server's own promises have to do. Opened below the handle of
+            // the source, so that nothing that was put in its place is followed or waited for.
+            if let Ok(folder) = self.folder(folder) {
+                let _ = folder.sync();
+            }
         }
     }
 
@@ -182,6 +185,12 @@ impl Shared {
         Ok(self.place(path)?.folder)
     }
 
+    /// Opens a folder of this source.
+    fn folder(&self, path: &Path) -> Result<FolderHandle, SourceError> {
+        // Any name in it leads to the folder.
+        Ok(self.place(&path.join(CLAIMED_FOLDER))?.folder)
+    }
+
     fn place<'path>(&self, path: &'path Path) -> Result<Place<'path>, SourceError> {
         let root = &self.options.folder;
         let invalid = || WireError::io("use", path, ErrorKind::InvalidFilename.into());
@@ -211,6 +220,21 @@ fn open_claimed(place: &Place, ready: &Ready) -> Result<File, SourceError> {
     claimed.open_file(place.name).or_else(|error| {
         give_back(&claimed, &place.folder, place.name)?;
         Err(if is_odd(&error) { SourceError::Changed(ready.path.clone()) } else { error.into() })
+    })
+}
+
+/// True when the file that was taken from `path` with this stamp still stands there, or lies claimed beside it, and has been
+/// written to since.
+#[must_use]
+pub fn was_written_to(path: &Path, stamp: &str) -> bool {
+    let inode = |text: &str| text.split(' ').find(|part| part.starts_with("inode=")).map(str::to_owned);
+    let known = inode(stamp);
+    [claimed_path(path), path.to_owned()].iter().any(|at| {
+        let Ok(found) = FileStamp::at(at) else { return false };
+        let found = stamp_text(&found, known.is_some());
+        // Without a number to go by, only what lies claimed is known to be the same file.
+        let is_same = if known.is_some() { inode(&found) == known } else { at != path };
+        is_same && found != stamp
     })
 }
 

@@ -242,6 +242,9 @@ impl FolderLister {
                 // It may be another one of the same name than the one that is being taken.
                 verdict = Verdict::Waits { due: None };
             }
+            if let Verdict::Waits { due: Some(due) } = verdict {
+                scene.wait(due);
+            }
             match verdict {
                 Verdict::Waits { due } if scene.look.settling.len() < MOST_READY => {
                     scene.look.settling.push(StillWritten {
@@ -280,8 +283,14 @@ impl FolderLister {
             files.insert(beside(path, marker.part_of(name_of(path))));
         }
         let mut lonely = Vec::new();
+        let mut due = None;
         for (path, found) in &scene.present {
-            if found.role != Role::Marker || scene.due(found.since) > scene.now {
+            if found.role != Role::Marker {
+                continue;
+            }
+            let quiet_at = scene.due(found.since);
+            if quiet_at > scene.now {
+                due = Some(due.map_or(quiet_at, |before: Duration| before.min(quiet_at)));
                 continue;
             }
             let Some(part) = marker.part_in(name_of(path)) else { continue };
@@ -291,6 +300,7 @@ impl FolderLister {
                 lonely.push((path.clone(), format!("{name} is there, but no {part}{ending}")));
             }
         }
+        due.into_iter().for_each(|due| scene.wait(due));
         for (path, why) in lonely {
             scene.aside(&path, why);
         }

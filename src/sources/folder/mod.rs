@@ -12,6 +12,7 @@ mod walk;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+pub use claim::was_written_to;
 pub use marker::{Marker, MarkerError};
 
 use super::{Claimed, Lister, Ready, Source, SourceError, in_hand::InHand};

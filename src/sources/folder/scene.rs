@@ -58,6 +58,13 @@ impl Scene {
         since.saturating_add(self.quiet)
     }
 
+    /// Something waits until then, and nothing else will tell.
+    pub(super) fn wait(&mut self, due: Duration) {
+        if due > self.now {
+            self.look.due = Some(self.look.due.map_or(due, |before| before.min(due)));
+        }
+    }
+
     pub(super) fn aside(&mut self, path: &Path, why: String) {
         if self.look.asides.len() < MOST_ASIDES {
             self.look.asides.push(Aside { path: path.to_path_buf(), why });

@@ -117,6 +117,25 @@ fn many_loads_through_one_target_each_begin_afresh() {
 }
 
 #[test]
+fn a_table_that_others_changed_between_loads_is_compared_again() {
+    let place = Place::new();
+    let (spec, target) = (pair(), place.target());
+    let load = |key| {
+        let mut load = open(&target, &spec, fresh());
+        load.write(&batch(&spec, &pairs(&[(key, "1")]))).unwrap();
+        finish(load, 0);
+    };
+    load("a");
+    load("b");
+    place.run("ALTER TABLE t RENAME COLUMN v TO w");
+    assert!(matches!(begin(&target, &spec, fresh()), Err(TargetError::Misfit(_))));
+    place.run("ALTER TABLE t RENAME COLUMN w TO v; DROP TABLE _wharf_loads");
+    load("c");
+    assert_eq!(place.rows(&["k", "v"], "FROM t"), ["'a','1'", "'b','1'", "'c','1'"]);
+    assert_eq!(place.rows(&["count(*)"], "FROM _wharf_loads"), ["1"]);
+}
+
+#[test]
 fn only_a_sealed_load_commits_and_only_a_balanced_tally_seals() {
     let place = Place::new();
     assert!(open(&place.target(), &pair(), fresh()).commit().is_err());
