@@ -9,6 +9,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use wharf::{
+    ledger::{Event, Ledger},
+    model::DeliveryId,
+};
 
 use crate::support::{Site, query, run};
 
@@ -244,6 +248,40 @@ fn a_file_that_ends_the_program_three_times_is_set_aside_and_the_others_go_on() 
 }
 
 #[test]
+fn what_the_database_has_is_recorded_as_loaded_however_often_the_program_ended() {
+    for has_rows in [true, false] {
+        let site = Site::with_mapping("prices", MAPPING);
+        let (_, loaded) = site.load("prices.csv", "article,price,note\nA1,9,\n");
+        let id: DeliveryId = loaded["delivery"].as_str().unwrap().parse().unwrap();
+        // As if the program had ended three times between the commit and the ledger's last word.
+        let ledger = rusqlite::Connection::open(site.path("var/ledger.db")).unwrap();
+        ledger.execute("DELETE FROM events WHERE event LIKE '{\"event\":\"loaded\"%'", []).unwrap();
+        drop(ledger);
+        let mut ledger = Ledger::open(&site.path("var/ledger.db"), 1).unwrap();
+        ledger.rebuild().unwrap();
+        let again = [2, 3].map(|attempt| (id, Event::Started { attempt, plan: None }));
+        ledger.append(1, &again).unwrap();
+        drop(ledger);
+        if has_rows {
+            let finished = site.run(["load", "--json"]).exits(0).object();
+            assert_eq!((&finished["outcome"], &finished["tally"]), (&json!("loaded"), &loaded["tally"]));
+            continue;
+        }
+        let database = rusqlite::Connection::open(site.path("var/warehouse.db")).unwrap();
+        let loads = database.execute("DELETE FROM _wharf_loads", []).unwrap();
+        assert_eq!(loads, 1);
+        let failed = site.run(["load", "--json"]).exits(1).object();
+        assert!(failed["message"].as_str().unwrap().contains("set aside"), "{failed:#}");
+        // Had the database them after all, nobody could say that nothing was loaded.
+        let insert = "INSERT INTO _wharf_loads (site, delivery, state) SELECT ?1, ?2, 'loaded'";
+        let name = query(&site.path("var/ledger.db"), "SELECT site_id FROM site").remove(0).remove(0);
+        database.execute(insert, [name, id.to_string()]).unwrap();
+        let denied = site.run(["decline", &id.to_string()]).exits(1);
+        assert!(denied.err.contains("are in the database already"), "{}", denied.err);
+    }
+}
+
+#[test]
 fn a_load_killed_in_the_middle_of_writing_any_file_is_finished_by_the_next() {
     let site = site();
     let expected = undisturbed(&site);
@@ -273,7 +311,7 @@ fn what_the_database_has_and_the_ledger_does_not_know_of_is_recorded_and_not_loa
         let cut = "DELETE FROM events WHERE sequence > (SELECT max(sequence) FROM events WHERE event LIKE '%\"started\"%')";
         assert!(ledger.execute(cut, []).unwrap() > 0);
         drop(ledger);
-        wharf::ledger::Ledger::open(&path, 0).unwrap().rebuild().unwrap();
+        Ledger::open(&path, 0).unwrap().rebuild().unwrap();
         site.write("var/lock", "4711\nwharf load\n");
         if reports_are_lost {
             reports.iter().for_each(|path| fs::remove_file(path).unwrap());

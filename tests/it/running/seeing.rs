@@ -83,14 +83,17 @@ fn status_tells_who_is_at_work_what_is_watched_and_how_much_waits() {
     let run = site.start();
     let status = until("two sources", || {
         let status = site.status();
-        (status["engine"]["sources"][1]["settling"] == 1).then_some(status)
+        let why = status["engine"]["sources"][1]["asides"][0]["why"].as_str().unwrap_or_default();
+        why.contains("waits for its marker").then_some(status)
     });
     assert_eq!(
         (&status["engine"]["process"], &status["engine"]["command"]),
         (&run.process().into(), &"wharf run".into())
     );
     let text = site.run(["status"]).exits(0).out;
-    for part in ["at work: process", "source inbox: ", "source acme: ", "1 file: may still be written to"] {
+    for part in
+        ["at work: process", "source inbox: ", "source acme: ", "prices_1.csv: it waits for its marker"]
+    {
         assert!(text.contains(part), "{part}:\n{text}");
     }
     run.stop().exits(0);

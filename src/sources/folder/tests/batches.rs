@@ -44,6 +44,21 @@ fn a_file_of_another_size_holds_the_batch_back() {
 }
 
 #[test]
+fn a_manifest_that_names_itself_or_another_one_is_finished_with_its_files() {
+    let mut site = site(After::Delete);
+    site.write("a.csv", "x", 100);
+    for name in ["batch.manifest", "other.manifest"] {
+        site.write(name, "a.csv\nbatch.manifest\nother.manifest\n", 100);
+    }
+    site.look(0);
+    let ready = site.look(2).ready.remove(0);
+    site.source.settle(site.claim(&ready)).unwrap();
+    site.look(3);
+    site.look(4);
+    assert!(!site.has(".wharf") && !site.has("batch.manifest") && !site.has("other.manifest"));
+}
+
+#[test]
 fn a_manifest_is_not_read_while_it_is_written() {
     let mut site = site(After::Delete);
     site.write("a.csv", "x", 100);
@@ -52,6 +67,7 @@ fn a_manifest_is_not_read_while_it_is_written() {
     append(&site.path("batch.manifest"), "b.csv\n");
     let look = site.look(2);
     assert_eq!((settling(&look), asides(&look).len()), (vec![waits("a.csv")], 0));
+    assert_eq!(look.due, Some(Duration::from_secs(4)), "nothing else tells when it can be read");
     assert_eq!(asides(&site.look(4)), ["batch.manifest names b.csv, which is not there"]);
 }
 

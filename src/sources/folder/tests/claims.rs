@@ -73,6 +73,21 @@ fn a_file_that_is_gone_cannot_be_claimed() {
 }
 
 #[test]
+fn what_is_put_in_the_place_of_the_folder_of_claims_is_not_waited_for_when_claims_are_made_durable() {
+    let (site, ready) = one(After::Delete);
+    let claimed = site.claim(&ready);
+    fs::rename(site.path(".wharf"), site.path("aside")).unwrap();
+    // Opening a pipe waits for whoever writes into it.
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, site.path(".wharf"), pipe, rustix::fs::Mode::RWXU, 0).unwrap();
+    site.source.secure(&mut [&claimed].into_iter());
+    fs::remove_file(site.path(".wharf")).unwrap();
+    fs::rename(site.path("aside"), site.path(".wharf")).unwrap();
+    site.source.secure(&mut [&claimed].into_iter());
+    site.source.settle(claimed).unwrap();
+}
+
+#[test]
 fn a_settled_file_is_removed() {
     let (mut site, ready) = one(After::Delete);
     site.source.settle(site.claim(&ready)).unwrap();

@@ -20,6 +20,20 @@ fn a_claimed_file_that_was_not_taken_is_put_back_and_settles_anew() {
 }
 
 #[test]
+fn a_file_that_was_written_to_after_it_was_taken_is_known_by_its_stamp_wherever_it_lies() {
+    let (site, ready) = left(After::Delete);
+    assert!(!was_written_to(&ready.path, &ready.stamp));
+    append(&site.path(".wharf/a.csv"), "more");
+    assert!(was_written_to(&ready.path, &ready.stamp));
+    fs::rename(site.path(".wharf/a.csv"), &ready.path).unwrap();
+    assert!(was_written_to(&ready.path, &ready.stamp), "put back by now");
+    fs::remove_file(&ready.path).unwrap();
+    site.write("other.csv", "another", 100);
+    fs::rename(site.path("other.csv"), &ready.path).unwrap();
+    assert!(!was_written_to(&ready.path, &ready.stamp), "another file of its name");
+}
+
+#[test]
 fn a_claimed_file_that_was_taken_is_only_settled() {
     let (mut site, ready) = left(After::Delete);
     site.note(&ready);

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{After, FolderOptions, FolderSource, Marker, NameFilter};
+use super::{After, FolderOptions, FolderSource, Marker, NameFilter, was_written_to};
 use crate::sources::{Claimed, Lister, Look, Ready, Source, SourceError};
 
 /// A folder, its source, one lister, and what a ledger would know.
