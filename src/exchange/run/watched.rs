@@ -175,6 +175,11 @@ impl Watched {
         Some(lister)
     }
 
+    /// True when no look at it has ended yet, and one is to be expected.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.looks == 0 && self.trouble.is_none()
+    }
+
     /// True when something has changed that no look has seen.
     pub(super) fn is_outdated(&self) -> bool {
         self.is_wanted || self.signals.changed.load(Ordering::Relaxed)

@@ -15,6 +15,7 @@ use super::{
     board::{Noting, Unseen},
     intake::{Batch, Candidate, Coming},
     survey::Survey,
+    watched::Watched,
 };
 use crate::{
     exchange::{
@@ -122,6 +123,11 @@ impl Runner<'_> {
     }
 
     pub(super) fn start_takes(&mut self, now: Duration) {
+        // What one source holds may have to go before what another one does: nothing is taken until each has been seen,
+        // or is known not to answer.
+        if self.watched.iter().any(Watched::is_unseen) {
+            return;
+        }
         if self.store_trouble.as_ref().is_some_and(|(until, ..)| now < *until) {
             return;
         }
