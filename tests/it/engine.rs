@@ -131,10 +131,20 @@ impl Running {
         Ran { code, out: fs::read_to_string(&self.out).unwrap(), err: self.text() }
     }
 
-    /// Tells it to stop, and waits for its end.
+    /// Tells it to stop, as soon as it listens to that, and waits for its end.
     #[track_caller]
-    pub fn stop(self) -> Ran {
-        self.signal("TERM");
+    pub fn stop(mut self) -> Ran {
+        const TERM: u64 = 1 << (15 - 1);
+        let status = format!("/proc/{}/status", self.process());
+        until("the process to listen to signals", || {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+            (caught & TERM != 0 || self.is_over()).then_some(())
+        });
+        if !self.is_over() {
+            self.signal("TERM");
+        }
         self.ends()
     }
 
