@@ -8,7 +8,10 @@
 //! What the database says about a row is a [`RowRefusal`] and becomes a reject; what it says about itself is a
 //! [`TargetError`] and never does.
 
+mod comparison;
 pub mod sqlite;
+
+pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
 
 use arrow_schema::SchemaRef;
 use thiserror::Error;
@@ -115,6 +118,13 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// A fault, or [`TargetError::Misfit`] when the table no longer fits.
     fn begin(&self, load: LoadId<'_>, spec: &TableSpec, schema: SchemaRef) -> Result<Begun, TargetError>;
+
+    /// Begins to compare rows with the table as it stands now, without writing anything. A table that is missing and that
+    /// the mapping would create has no rows. `schema` is as for [`Target::begin`].
+    ///
+    /// # Errors
+    /// A fault, or [`TargetError::Misfit`] when the table does not fit.
+    fn compare(&self, spec: &TableSpec, schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError>;
 }
 
 /// Whether a table fits its mapping.

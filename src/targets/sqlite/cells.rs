@@ -15,6 +15,7 @@ use arrow_array::{
 };
 use rusqlite::types::ValueRef;
 
+use super::stored::{decimal, instant};
 use crate::model::value::{ValueType, number, temporal};
 
 /// One column of a batch.
@@ -220,47 +221,6 @@ fn whole_and_float(whole: i64, float: f64) -> Ordering {
     whole.cmp(&floor).then(if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Less })
 }
 
-/// A stored number in units of the last digit of `scale`; none when it is no exact number or has more digits.
-fn decimal(stored: ValueRef<'_>, scale: u8) -> Option<i128> {
-    let unit = 10_i128.checked_pow(u32::from(scale))?;
-    let bytes = match stored {
-        ValueRef::Integer(whole) => return i128::from(whole).checked_mul(unit),
-        ValueRef::Text(bytes) => bytes,
-        _ => return None,
-    };
-    let (negative, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    let (mut value, mut after_point, mut any) = (0_i128, None, false);
-    for byte in digits {
-        match byte {
-            b'.' if after_point.is_none() => after_point = Some(0_u8),
-            b'0'..=b'9' => {
-                any = true;
-                if after_point.is_some_and(|count| count >= scale) {
-                    if *byte != b'0' {
-                        return None;
-                    }
-                    continue;
-                }
-                after_point = after_point.map(|count| count + 1);
-                value = value.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
-            }
-            _ => return None,
-        }
-    }
-    let missing = scale.checked_sub(after_point.unwrap_or(0))?;
-    let value = value.checked_mul(10_i128.checked_pow(u32::from(missing))?)?;
-    any.then_some(if negative { -value } else { value })
-}
-
-/// A stored instant in microseconds since 1970; none when it is not one that names its offset.
-fn instant(bytes: &[u8]) -> Option<i64> {
-    let timestamp: jiff::Timestamp = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-    (timestamp.subsec_nanosecond() % 1_000 == 0).then(|| timestamp.as_microsecond())
-}
-
 #[cfg(test)]
 mod tests {
     use rusqlite::{Connection, types::ToSqlOutput};
@@ -311,33 +271,5 @@ mod tests {
                 assert_eq!(order(a, b), expected, "{a:?} {b:?}");
             }
         }
-    }
-
-    #[test]
-    fn decimals_are_the_same_by_value() {
-        let text = |text: &'static str| decimal(ValueRef::Text(text.as_bytes()), 2);
-        assert_eq!(text("1.50"), Some(150));
-        assert_eq!(text("1.5"), Some(150));
-        assert_eq!(text("-001.5000"), Some(-150));
-        assert_eq!(text("7"), Some(700));
-        assert_eq!(text(".5"), Some(50));
-        assert_eq!(decimal(ValueRef::Integer(3), 2), Some(300));
-        for none in ["1.505", "", "-", ".", "1e2", "1.5.0", " 1", "1,5"] {
-            assert_eq!(text(none), None, "{none}");
-        }
-        assert_eq!(decimal(ValueRef::Real(1.5), 2), None);
-        let largest = "9".repeat(38);
-        assert_eq!(decimal(ValueRef::Text(largest.as_bytes()), 0), Some(10_i128.pow(38) - 1));
-        assert_eq!(decimal(ValueRef::Text("9".repeat(60).as_bytes()), 0), None);
-        assert_eq!(decimal(ValueRef::Text(b"0"), 38), Some(0));
-    }
-
-    #[test]
-    fn instants_are_the_same_by_utc() {
-        assert_eq!(instant(b"1970-01-01T00:00:01Z"), Some(1_000_000));
-        assert_eq!(instant(b"1970-01-01 01:00:01+01:00"), Some(1_000_000));
-        assert_eq!(instant(b"1970-01-01T00:00:01"), None);
-        assert_eq!(instant(b"1970-01-01T00:00:01.0000005Z"), None);
-        assert_eq!(instant(b"\xff"), None);
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::{
-    model::{Rule, printable},
-    targets::{Mode, TargetError},
+    model::{Origin, Rule, printable},
+    targets::{Mode, RowRefusal, TargetError},
 };
 
 /// Makes errors about one database.
@@ -136,6 +136,14 @@ pub(super) struct Refusal {
     pub said: Option<String>,
 }
 
+impl Refusal {
+    /// The refusal of the row that came from there.
+    pub(super) fn of(self, origin: Origin) -> RowRefusal {
+        let Self { rule, column, message, said } = self;
+        RowRefusal { origin, rule, column, message, said }
+    }
+}
+
 /// Tells refusals of rows of one table.
 #[derive(Clone, Debug)]
 pub(super) struct Refusals {
@@ -213,7 +221,7 @@ impl Refusals {
     fn not_unique(&self, named: &str, column: Option<u16>) -> Refusal {
         let is_key = named == self.key;
         let (rule, message) = match self.mode {
-            Mode::Insert if is_key => (Rule::Key, "is in the table already".to_owned()),
+            Mode::Insert if is_key => return Refusal { column, ..known_key() },
             Mode::Upsert if is_key => {
                 (Rule::Target, "meets a row of the same key that was not there when the load looked: look at the table's triggers".to_owned())
             }
@@ -222,6 +230,11 @@ impl Refusals {
         };
         Refusal { rule, column, message, said: None }
     }
+}
+
+/// A row whose key the table has, where it may not.
+pub(super) fn known_key() -> Refusal {
+    Refusal { rule: Rule::Key, column: None, message: "is in the table already".to_owned(), said: None }
 }
 
 /// A row that was neither written nor complained about.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 
 use super::{
-    errors::{Faults, Refusal},
+    errors::Faults,
     idle::{FileId, Idle, Open},
     loads::Loads,
     lookup::Lookup,
-    plan::Plan,
+    plan::{Plan, Purpose},
     shape::Shape,
     sql,
     write::Writer,
@@ -49,14 +49,9 @@ impl SqliteLoad {
         (spec, shape): (&TableSpec, &Shape),
         schema: SchemaRef,
     ) -> Result<Self, TargetError> {
-        let any = format!("SELECT EXISTS (SELECT 1 FROM {})", sql::quoted(&shape.name));
-        let any: bool = open
-            .connection
-            .prepare_cached(&any)
-            .and_then(|mut any| any.query_row([], |row| row.get(0)))
-            .map_err(|error| faults.fault(&error))?;
+        let empty = sql::is_empty(&open.connection, &shape.name).map_err(|error| faults.fault(&error))?;
         Ok(Self {
-            plan: Plan::new(spec, shape, schema, !any)?,
+            plan: Plan::new(spec, shape, schema, empty, Purpose::Load)?,
             open,
             idle,
             faults,
@@ -93,7 +88,7 @@ impl Load for SqliteLoad {
         let lookup =
             Lookup { cells: &cells, rows, key: &self.plan.statements.key, compared: &self.plan.compared };
         let decisions = lookup
-            .decide(&self.open.connection, &self.plan.finder)
+            .decide(&self.open.connection, &self.plan.finder, &mut |_, _, _| Ok(()))
             .map_err(|error| self.faults.fault(&error))?;
         let plan = &self.plan;
         let writer =
@@ -102,11 +97,10 @@ impl Load for SqliteLoad {
         self.counts.inserted += written.inserted;
         self.counts.updated += written.updated;
         self.counts.unchanged += written.unchanged;
-        let refused = written.refused.into_iter().filter_map(|(row, refusal)| {
-            let origin = *batch.origins.get(row)?;
-            let Refusal { rule, column, message, said } = refusal;
-            Some(RowRefusal { origin, rule, column, message, said })
-        });
+        let refused = written
+            .refused
+            .into_iter()
+            .filter_map(|(row, refusal)| Some(refusal.of(*batch.origins.get(row)?)));
         Ok(refused.collect())
     }
 

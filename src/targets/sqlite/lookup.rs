@@ -20,6 +20,9 @@ pub(super) enum Decision {
     Unchanged,
 }
 
+/// Is told of each row that the table has: its number in the batch, the table's row, and what was decided.
+pub(super) type Found<'f> = &'f mut dyn FnMut(usize, &Row<'_>, Decision) -> Result<()>;
+
 /// How rows are found. The statement's columns are those of the key in its index's order, then the compared ones; its
 /// parameters are the key.
 #[derive(Clone, Debug)]
@@ -86,21 +89,31 @@ impl Patience {
 
 impl Lookup<'_> {
     /// Decides on every row.
-    pub(super) fn decide(&self, connection: &Connection, finder: &Finder) -> Result<Vec<Decision>> {
+    pub(super) fn decide(
+        &self,
+        connection: &Connection,
+        finder: &Finder,
+        found: Found<'_>,
+    ) -> Result<Vec<Decision>> {
         let mut decisions = vec![Decision::Insert; self.rows as usize];
         if self.rows == 0 {
             return Ok(decisions);
         }
         match finder {
             Finder::Nothing => {}
-            Finder::Walk(sql) => self.walk(connection.prepare_cached(sql)?, &mut decisions)?,
-            Finder::Point(sql) => self.point(connection.prepare_cached(sql)?, &mut decisions)?,
+            Finder::Walk(sql) => self.walk(connection.prepare_cached(sql)?, &mut decisions, found)?,
+            Finder::Point(sql) => self.point(connection.prepare_cached(sql)?, &mut decisions, found)?,
         }
         Ok(decisions)
     }
 
     /// Goes through the sorted keys and the table's index side by side, seeking anew where keys lie far apart.
-    fn walk(&self, mut statement: CachedStatement<'_>, decisions: &mut [Decision]) -> Result<()> {
+    fn walk(
+        &self,
+        mut statement: CachedStatement<'_>,
+        decisions: &mut [Decision],
+        found: Found<'_>,
+    ) -> Result<()> {
         let keys = self.keys();
         let sorted = keys.sorted(self.rows);
         let mut wanted = sorted.iter().map(|row| *row as usize).peekable();
@@ -130,6 +143,7 @@ impl Lookup<'_> {
                     if ordering.is_eq() {
                         if let Some(decision) = decisions.get_mut(row) {
                             *decision = self.judge(row, stored, &mut text)?;
+                            found(row, stored, *decision)?;
                         }
                         break;
                     }
@@ -158,14 +172,20 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    fn point(&self, mut statement: CachedStatement<'_>, decisions: &mut [Decision]) -> Result<()> {
+    fn point(
+        &self,
+        mut statement: CachedStatement<'_>,
+        decisions: &mut [Decision],
+        found: Found<'_>,
+    ) -> Result<()> {
         let keys = self.keys();
         let mut text = String::new();
         for (row, decision) in decisions.iter_mut().enumerate() {
             bind_key(&mut statement, &keys, row)?;
-            let mut found = statement.raw_query();
-            if let Some(stored) = found.next()? {
+            let mut stored_rows = statement.raw_query();
+            if let Some(stored) = stored_rows.next()? {
                 *decision = self.judge(row, stored, &mut text)?;
+                found(row, stored, *decision)?;
             }
         }
         Ok(())
@@ -173,6 +193,20 @@ impl Lookup<'_> {
 
     fn keys(&self) -> KeyCells {
         KeyCells::of(self.key.iter().filter_map(|at| self.cells.get(*at)))
+    }
+
+    /// The compared columns (their indices in the batch, and what is stored) with which a row differs from the stored one.
+    pub(super) fn differing<'s>(
+        &'s self,
+        row: usize,
+        stored: &'s Row<'_>,
+    ) -> impl Iterator<Item = (usize, ValueRef<'s>)> {
+        let mut text = String::new();
+        self.compared.iter().enumerate().filter_map(move |(at, compared)| {
+            let value = stored.get_ref(self.key.len() + at).ok()?;
+            let same = self.cells.get(compared.column)?.same(row, value, compared.null_keeps, &mut text);
+            (!same).then_some((compared.column, value))
+        })
     }
 
     fn judge(&self, row: usize, stored: &Row<'_>, text: &mut String) -> Result<Decision> {

@@ -8,6 +8,7 @@
 //! as [`cells`] says.
 
 mod cells;
+mod comparison;
 mod errors;
 mod fit;
 mod idle;
@@ -16,7 +17,9 @@ mod loads;
 mod lookup;
 mod plan;
 mod shape;
+mod snapshot;
 mod sql;
+mod stored;
 mod write;
 
 #[cfg(test)]
@@ -28,12 +31,14 @@ use arrow_schema::SchemaRef;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use self::{
+    comparison::SqliteComparison,
     errors::Faults,
     idle::{FileId, Fitting, Idle, Open},
     load::SqliteLoad,
     loads::Loads,
+    snapshot::Snapshot,
 };
-use super::{Begun, Fit, LoadId, TableSpec, Target, TargetError};
+use super::{Begun, Comparison, Fit, LoadId, TableSpec, Target, TargetError};
 
 /// How a database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,5 +231,18 @@ impl Target for SqliteTarget {
             schema,
         )?;
         Ok(Begun::Open(Box::new(load)))
+    }
+
+    fn compare(&self, spec: &TableSpec, schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError> {
+        let snapshot = if self.exists()? {
+            let connection = self.connect(OpenFlags::empty());
+            let opened = Snapshot::new(self.faults.path(), connection, self.options.busy_timeout);
+            Some(opened.map_err(|error| self.faults.fault(&error))?)
+        } else {
+            None
+        };
+        let loads_table = &self.options.loads_table;
+        let comparison = SqliteComparison::new(snapshot, self.faults.clone(), loads_table, spec, schema)?;
+        Ok(Box::new(comparison))
     }
 }

@@ -23,6 +23,15 @@ const ROWS_A_STATEMENT: usize = 8;
 /// SQLite takes no more parameters in a statement (SQLITE_MAX_VARIABLE_NUMBER).
 const MOST_PARAMETERS: usize = 32_766;
 
+/// What rows are looked up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be written.
+    Load,
+    /// To say what a load would do.
+    Comparison,
+}
+
 /// What does not change from batch to batch.
 pub(super) struct Plan {
     /// The columns of the batches.
@@ -50,12 +59,13 @@ struct Column<'a> {
 
 impl Plan {
     /// The plan for batches of `schema` into a table that fits `spec`; a table that is `empty` holds nothing to look
-    /// up, and in mode insert the database itself says which keys it has.
+    /// up, and in mode insert the database itself says which keys it has when it is written to.
     pub(super) fn new(
         spec: &TableSpec,
         shape: &Shape,
         schema: SchemaRef,
         empty: bool,
+        purpose: Purpose,
     ) -> Result<Self, TargetError> {
         let columns = columns(spec, shape, &schema)?;
         let index = key_index(spec, shape)?;
@@ -75,10 +85,10 @@ impl Plan {
             .filter(|(_, spec)| spec.compare)
             .map(|(column, spec)| Compared { column, null_keeps: spec.on_null == OnNull::Keep })
             .collect();
-        let finder = match spec.mode {
-            Mode::Insert => Finder::Nothing,
-            Mode::Upsert if empty => Finder::Nothing,
-            Mode::Upsert => finder(shape, index, &columns, &key, &compared),
+        let finder = match (spec.mode, purpose) {
+            (Mode::Insert, Purpose::Load) => Finder::Nothing,
+            _ if empty => Finder::Nothing,
+            _ => finder(shape, index, &columns, &key, &compared),
         };
         Ok(Self {
             types: columns.iter().map(|column| column.spec.value_type).collect(),
@@ -195,7 +205,7 @@ mod tests {
         let mut spec = spec(vec![column("a", ValueType::Text), column("b", ValueType::Text)], 2);
         spec.mode = mode;
         let shape = shape::read(&connection, "t").unwrap().unwrap();
-        Plan::new(&spec, &shape, schema(&spec), empty).unwrap().finder
+        Plan::new(&spec, &shape, schema(&spec), empty, Purpose::Load).unwrap().finder
     }
 
     #[test]

@@ -1,5 +1,14 @@
 //! The statements a load runs. Identifiers are always quoted, values always bound.
 
+use rusqlite::Connection;
+
+/// True when `table` has no row.
+pub(super) fn is_empty(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(&format!("SELECT NOT EXISTS (SELECT 1 FROM {})", quoted(table)))?
+        .query_row([], |row| row.get(0))
+}
+
 /// `name` as an SQL identifier.
 pub(super) fn quoted(name: &str) -> String {
     let mut text = String::with_capacity(name.len() + 2);

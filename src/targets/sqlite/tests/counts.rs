@@ -51,6 +51,13 @@ fn cell(value: Option<i64>) -> Cell {
     value.map_or(Cell::Null, Cell::Integer)
 }
 
+fn cells(rows: &[(Key, Values)]) -> Vec<Vec<Cell>> {
+    let row = |((a, b), (v, kept, once, aside)): &(Key, Values)| {
+        vec![text(a), Cell::Integer(*b), cell(*v), cell(*kept), cell(*once), cell(*aside)]
+    };
+    rows.iter().map(row).collect()
+}
+
 fn values() -> impl Strategy<Value = Values> {
     let small = || proptest::option::of(0..3_i64);
     (small(), small(), small(), small())
@@ -85,20 +92,18 @@ proptest! {
         let mut model = BTreeMap::new();
         for rows in deliveries {
             let mut expected = Tally::default();
+            let batches: Vec<Batch> = rows.chunks(batch_rows).map(|part| batch(&spec, &cells(part))).collect();
+            let (foretold, differences) = compared(&place.target(), &spec, &batches);
             let mut load = open(&place.target(), &spec, fresh());
-            for part in rows.chunks(batch_rows) {
-                let cells: Vec<Vec<Cell>> = part
-                    .iter()
-                    .map(|((a, b), (v, kept, once, aside))| {
-                        vec![text(a), Cell::Integer(*b), cell(*v), cell(*kept), cell(*once), cell(*aside)]
-                    })
-                    .collect();
-                prop_assert_eq!(load.write(&batch(&spec, &cells)).unwrap(), vec![]);
-                for (key, values) in part {
-                    apply(&mut model, key, *values, &mut expected);
-                }
+            for batch in &batches {
+                prop_assert_eq!(load.write(batch).unwrap(), vec![]);
+            }
+            for (key, values) in &rows {
+                apply(&mut model, key, *values, &mut expected);
             }
             prop_assert_eq!(load.counts(), expected);
+            prop_assert_eq!(foretold, expected);
+            prop_assert_eq!(differences.len() as u64, expected.inserted + expected.updated);
             finish(load, 0);
         }
         let connection = Connection::open(&place.path).unwrap();

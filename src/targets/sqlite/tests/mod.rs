@@ -1,5 +1,6 @@
 //! Loads into real database files.
 
+mod comparing;
 mod counts;
 mod faults;
 mod misfits;
@@ -20,8 +21,8 @@ use super::{SqliteOptions, SqliteTarget};
 use crate::{
     model::{Batch, ContentHash, DeliveryId, Origin, Tally, value::ValueType},
     targets::{
-        Begun, Fit, Load, LoadId, Mode, OnNull, RowRefusal, TableSpec, Target, TargetColumn, TargetError,
-        WriteWhen,
+        Begun, Difference, Fit, Load, LoadId, Mode, OnNull, RowRefusal, TableSpec, Target, TargetColumn,
+        TargetError, WriteWhen,
     },
 };
 
@@ -119,6 +120,22 @@ pub(super) fn finish(mut load: Box<dyn Load>, rejected: usize) -> Tally {
     load.seal(&tally, ContentHash([0; 32])).unwrap();
     load.commit().unwrap();
     tally
+}
+
+/// Compares rows with the table: the counts and every difference.
+pub(super) fn compared(
+    target: &SqliteTarget,
+    spec: &TableSpec,
+    batches: &[Batch],
+) -> (Tally, Vec<Difference>) {
+    let mut differences = Vec::new();
+    let mut comparison = target.compare(spec, schema(spec)).unwrap();
+    for batch in batches {
+        let refusals = comparison.compare(batch, Some(&mut |found| differences.push(found))).unwrap();
+        assert!(refusals.is_empty(), "{refusals:?}");
+    }
+    let tally = comparison.finish(Some(&mut |found| differences.push(found))).unwrap();
+    (tally, differences)
 }
 
 pub(super) fn column(name: &str, value_type: ValueType) -> TargetColumn {

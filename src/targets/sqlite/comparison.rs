@@ -1,0 +1,181 @@
+//! What a load would do, by the same look at the table that a load takes, in a read transaction.
+
+use arrow_schema::SchemaRef;
+use rusqlite::{Connection, Row};
+
+use super::{
+    errors::{self, Faults},
+    fit,
+    load::contract,
+    lookup::{Decision, Lookup},
+    plan::{Plan, Purpose},
+    shape,
+    snapshot::Snapshot,
+    sql, stored,
+};
+use crate::{
+    model::{Batch, Tally, value},
+    targets::{
+        Change, Comparison, Difference, DifferenceKind, Differences, Fit, Mode, RowRefusal, TableSpec,
+        TargetError,
+    },
+};
+
+/// An open comparison.
+pub(super) struct SqliteComparison {
+    /// None when there is no database yet.
+    snapshot: Option<Snapshot>,
+    faults: Faults,
+    plan: Plan,
+    mode: Mode,
+    /// The key's columns in the batch, in the mapping's order.
+    key: Vec<usize>,
+    /// For each column of the batch its index in the spec.
+    columns: Vec<u16>,
+    counts: Tally,
+}
+
+impl SqliteComparison {
+    /// Begins. Without a `snapshot` there is no database yet.
+    pub(super) fn new(
+        snapshot: Option<Snapshot>,
+        faults: Faults,
+        loads_table: &str,
+        spec: &TableSpec,
+        schema: SchemaRef,
+    ) -> Result<Self, TargetError> {
+        let fault = |error: rusqlite::Error| faults.fault(&error);
+        let fitting = match &snapshot {
+            Some(snapshot) => fit::compare(&snapshot.connection, spec, loads_table).map_err(fault)?,
+            None => fit::compare_nothing(spec, loads_table),
+        };
+        let plan = match (fitting, &snapshot) {
+            (Fit::Misfit(differences), _) => return Err(TargetError::Misfit(differences)),
+            (Fit::Fits, Some(snapshot)) => plan(&snapshot.connection, spec, schema, &faults)?,
+            _ => {
+                let nowhere = Connection::open_in_memory().map_err(fault)?;
+                fit::create(&nowhere, spec).map_err(fault)?;
+                plan(&nowhere, spec, schema, &faults)?
+            }
+        };
+        let place = |name: &str| spec.columns.iter().position(|column| column.name == name);
+        let columns: Vec<usize> =
+            plan.schema.fields().iter().filter_map(|field| place(field.name())).collect();
+        let key = spec.key.iter().filter_map(|wanted| columns.iter().position(|column| column == wanted));
+        Ok(Self {
+            key: key.collect(),
+            columns: columns.into_iter().map(|column| u16::try_from(column).unwrap_or(u16::MAX)).collect(),
+            mode: spec.mode,
+            plan,
+            snapshot,
+            faults,
+            counts: Tally::default(),
+        })
+    }
+
+    fn key(&self, batch: &Batch, row: usize) -> Vec<String> {
+        let columns = self.key.iter().map(|at| batch.rows.column(*at));
+        columns.map(|array| value::text::text(array, row).unwrap_or_default()).collect()
+    }
+
+    /// The compared values with which a row differs from the stored one.
+    fn changes(&self, lookup: &Lookup<'_>, batch: &Batch, row: usize, stored: &Row<'_>) -> Vec<Change> {
+        let mut changes: Vec<Change> = lookup
+            .differing(row, stored)
+            .filter_map(|(column, value)| {
+                Some(Change {
+                    column: *self.columns.get(column)?,
+                    stored: stored::text(value, *self.plan.types.get(column)?),
+                    new: value::text::text(batch.rows.columns().get(column)?, row),
+                })
+            })
+            .collect();
+        changes.sort_by_key(|change| change.column);
+        changes
+    }
+
+    fn decide(&self, batch: &Batch, details: bool) -> Result<(Vec<Decision>, Details), TargetError> {
+        let cells = self.plan.cells(batch)?;
+        let rows = u32::try_from(batch.rows.num_rows()).map_err(|_| contract("a batch is too large"))?;
+        let mut changed = Details::new();
+        let Some(snapshot) = &self.snapshot else {
+            return Ok((vec![Decision::Insert; batch.len()], changed));
+        };
+        let lookup =
+            Lookup { cells: &cells, rows, key: &self.plan.statements.key, compared: &self.plan.compared };
+        let decisions =
+            lookup.decide(&snapshot.connection, &self.plan.finder, &mut |row, stored, decision| {
+                if details && decision == Decision::Update {
+                    changed.push((row, self.changes(&lookup, batch, row, stored)));
+                }
+                Ok(())
+            });
+        let decisions = decisions.map_err(|error| self.faults.fault(&error))?;
+        // They were found in the order of their keys.
+        changed.sort_by_key(|(row, _)| *row);
+        Ok((decisions, changed))
+    }
+}
+
+/// Changed rows of a batch with their changes.
+type Details = Vec<(usize, Vec<Change>)>;
+
+impl Comparison for SqliteComparison {
+    fn compare(
+        &mut self,
+        batch: &Batch,
+        mut differences: Differences<'_>,
+    ) -> Result<Vec<RowRefusal>, TargetError> {
+        let (decisions, changed) = self.decide(batch, differences.is_some())?;
+        let mut changed = changed.into_iter().peekable();
+        let mut refusals = Vec::new();
+        for ((row, decision), origin) in decisions.into_iter().enumerate().zip(&batch.origins) {
+            if self.mode == Mode::Insert && decision != Decision::Insert {
+                refusals.push(errors::known_key().of(*origin));
+                continue;
+            }
+            let kind = match decision {
+                Decision::Insert => {
+                    self.counts.inserted += 1;
+                    DifferenceKind::Insert
+                }
+                Decision::Update => {
+                    self.counts.updated += 1;
+                    DifferenceKind::Update
+                }
+                Decision::Unchanged => {
+                    self.counts.unchanged += 1;
+                    continue;
+                }
+            };
+            if let Some(tell) = &mut differences {
+                let found = changed.next_if(|(of, _)| *of == row);
+                tell(Difference {
+                    origin: Some(*origin),
+                    kind,
+                    key: self.key(batch, row),
+                    changes: found.map(|(_, changes)| changes).unwrap_or_default(),
+                });
+            }
+        }
+        Ok(refusals)
+    }
+
+    fn finish(self: Box<Self>, _: Differences<'_>) -> Result<Tally, TargetError> {
+        self.snapshot.map_or(Ok(()), |snapshot| snapshot.finish(&self.faults))?;
+        Ok(self.counts)
+    }
+}
+
+fn plan(
+    connection: &Connection,
+    spec: &TableSpec,
+    schema: SchemaRef,
+    faults: &Faults,
+) -> Result<Plan, TargetError> {
+    let fault = |error: rusqlite::Error| faults.fault(&error);
+    let shape = shape::read(connection, &spec.table).map_err(fault)?;
+    let shape = shape.ok_or_else(|| contract("its table is not there"))?;
+    let empty = sql::is_empty(connection, &shape.name).map_err(fault)?;
+    Plan::new(spec, &shape, schema, empty, Purpose::Comparison)
+}
