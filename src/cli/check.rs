@@ -43,13 +43,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     }
     let mut lines = Vec::new();
     for plan in &plans {
-        // Before the first load the site's own store is not there, and neither is its database.
-        let own_is_missing = plan.connection.is_none() && !site.settings.store.exists() && plan.table.create;
-        let fit = if own_is_missing {
-            Fit::WouldCreate
-        } else {
-            target::open(&site.settings, plan.connection.as_deref())?.fit(&plan.table)?
-        };
+        let fit = target::open(&site.settings, plan.connection.as_deref())?.fit(&plan.table)?;
         match fit {
             Fit::Fits => lines.push(describe(plan, "")),
             Fit::WouldCreate => lines.push(describe(plan, " (the first load creates it)")),

@@ -10,6 +10,7 @@ mod init;
 mod load;
 mod log;
 mod output;
+mod preview;
 mod progress;
 mod rejects;
 mod run;
@@ -26,7 +27,7 @@ use clap::{Args, Parser, Subcommand};
 use thiserror::Error;
 
 use crate::{
-    exchange::EngineError,
+    exchange::{EngineError, preview::PreviewError},
     ledger::LedgerError,
     mapping::{Look, MappingError, Problems, Site},
     model::Outcome,
@@ -67,6 +68,8 @@ enum Command {
     Test(test::Options),
     /// Validate files and write reject reports; no database, no ledger
     Validate(validate::Options),
+    /// Show what loading files would do: first rejects, counts, and what would be inserted, changed and deleted
+    Preview(preview::Options),
     /// Validate files and load their good rows
     Load(load::Options),
     /// Watch the sources and load what arrives, until told to stop
@@ -118,6 +121,16 @@ enum CommandError {
     /// Anything else that the person at the terminal can mend.
     #[error("{0}")]
     Usage(String),
+}
+
+impl From<PreviewError> for CommandError {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Inspect(error) => error.into(),
+            PreviewError::Target(error) => error.into(),
+            PreviewError::Ledger(error) => error.into(),
+        }
+    }
 }
 
 impl CommandError {
@@ -212,6 +225,7 @@ fn dispatch(arguments: &Arguments, output: &mut Output) -> Result<Exit, CommandE
         Command::Check(options) => check::run(common, options, output),
         Command::Test(options) => test::run(common, options, output),
         Command::Validate(options) => validate::run(common, options, output),
+        Command::Preview(options) => preview::run(common, options, output),
         Command::Load(options) => load::run(common, options, output),
         Command::Run(options) => run::run(common, options, output),
         Command::Status => status::run(common, output),

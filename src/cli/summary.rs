@@ -1,15 +1,14 @@
 //! What a delivery came to: one block of text, or one JSON object.
 
-use std::io;
+use std::{io, os::unix::ffi::OsStrExt, path::Path};
 
 use serde_json::json;
 
 use super::output::{Output, counted, seconds, thousands};
 use crate::{
-    exchange::DeliveryReport,
+    exchange::{DeliveryReport, Sample},
     model::{FileName, Outcome, Reason, Tally},
 };
-use std::os::unix::ffi::OsStrExt;
 
 /// Writes a delivery's end.
 ///
@@ -28,16 +27,20 @@ pub fn write(report: &DeliveryReport, output: &mut Output) -> io::Result<()> {
 /// The JSON object of a delivery.
 #[must_use]
 pub fn to_json(report: &DeliveryReport) -> serde_json::Value {
+    let mut reports = json!({ "rejects": report.reports.rejects, "errors": report.reports.errors });
+    if report.shadow {
+        reports["differences"] = json!(report.reports.differences);
+    }
     json!({
         "delivery": report.delivery.map(|id| id.to_string()),
-        "file": FileName::new(report.file.as_os_str().as_bytes()).to_string(),
+        "file": file_name(&report.file),
         "mapping": report.mapping,
         "outcome": report.outcome,
         "reason": report.reason,
         "message": report.message,
         "tally": report.tally,
         "tables": report.tables,
-        "reports": { "rejects": report.reports.rejects, "errors": report.reports.errors },
+        "reports": reports,
         "seconds": report.worked_millis as f64 / 1_000.0,
     })
 }
@@ -74,9 +77,22 @@ pub fn balance(tally: &Tally) -> String {
     format!("{} = {}{deleted}", counted(tally.read, "record"), parts.join(" + "))
 }
 
+/// Writes what validation alone came to.
+///
+/// # Errors
+/// What the stream says.
+pub fn write_validation(report: &DeliveryReport, output: &mut Output) -> io::Result<()> {
+    if output.json() {
+        return output.object(&to_json(report));
+    }
+    for line in validation_block(report) {
+        output.line(line)?;
+    }
+    output.line("")
+}
+
 /// What validation alone came to, as text.
-#[must_use]
-pub fn validation_block(report: &DeliveryReport) -> Vec<String> {
+fn validation_block(report: &DeliveryReport) -> Vec<String> {
     let verdict = match report.outcome {
         Outcome::Loaded => "every record passes",
         Outcome::LoadedWithRejects => "some records do not pass",
@@ -107,7 +123,7 @@ pub fn validation_block(report: &DeliveryReport) -> Vec<String> {
             thousands(tally.rejected)
         ),
     );
-    add_rejects(report, &mut add);
+    add_rejects(&report.sample, report.tally.rejected, &mut add);
     add_reports(report, &mut add);
     if report.outcome != Outcome::Failed {
         add("next", "nothing was loaded; `wharf load` does that".to_owned());
@@ -116,10 +132,18 @@ pub fn validation_block(report: &DeliveryReport) -> Vec<String> {
 }
 
 fn headline(report: &DeliveryReport, verdict: &str) -> String {
-    format!("{}: {verdict}", FileName::new(report.file.as_os_str().as_bytes()))
+    format!("{}: {verdict}", file_name(&report.file))
 }
 
-fn labelled(name: &str, text: &str) -> String {
+/// A file as it was named, safe to show.
+#[must_use]
+pub fn file_name(path: &Path) -> String {
+    FileName::new(path.as_os_str().as_bytes()).to_string()
+}
+
+/// A line under the head of a block.
+#[must_use]
+pub fn labelled(name: &str, text: &str) -> String {
     format!("  {:<9} {text}", if name.is_empty() { String::new() } else { format!("{name}:") })
 }
 
@@ -130,10 +154,14 @@ fn add_reports(report: &DeliveryReport, add: &mut impl FnMut(&str, String)) {
     if let Some(errors) = &report.reports.errors {
         add("", format!("{errors} (for programs)"));
     }
+    if let Some(differences) = &report.reports.differences {
+        add("compared", format!("{differences} (with what the table differs)"));
+    }
 }
 
 fn block(report: &DeliveryReport, wharf: &str) -> Vec<String> {
-    let mut lines = vec![headline(report, outcome_words(report.outcome))];
+    let outcome = if report.shadow { "compared, nothing written" } else { outcome_words(report.outcome) };
+    let mut lines = vec![headline(report, outcome)];
     let mut add = |name: &str, text: String| lines.push(labelled(name, &text));
     if let Some(message) = &report.message {
         add("why", message.clone());
@@ -146,7 +174,7 @@ fn block(report: &DeliveryReport, wharf: &str) -> Vec<String> {
     if report.tally.read > 0 || report.outcome == Outcome::Loaded {
         add("counts", format!("{} ({})", balance(&report.tally), seconds(report.worked_millis)));
     }
-    add_rejects(report, &mut add);
+    add_rejects(&report.sample, report.tally.rejected, &mut add);
     add_reports(report, &mut add);
     if let Some(next) = next(report, wharf) {
         add("next", next);
@@ -154,33 +182,46 @@ fn block(report: &DeliveryReport, wharf: &str) -> Vec<String> {
     lines
 }
 
-fn add_rejects(report: &DeliveryReport, add: &mut impl FnMut(&str, String)) {
+/// The first of `rejected` rejects, and how many more there are.
+pub fn add_rejects(sample: &[Sample], rejected: u64, add: &mut impl FnMut(&str, String)) {
     let mut name = "rejects";
     let mut shown = 0;
     let mut last_line = None;
-    for finding in &report.sample {
-        if last_line != Some(finding.line) {
+    for found in sample {
+        if last_line != Some(found.line) {
             shown += 1;
-            last_line = Some(finding.line);
+            last_line = Some(found.line);
         }
-        let subject = match (finding.column.as_str(), finding.value.as_str()) {
-            ("", "") => "the record".to_owned(),
-            ("", value) => format!("the record `{value}`"),
-            (column, "") => column.to_owned(),
-            (column, value) => format!("{column} \"{value}\""),
-        };
-        add(name, format!("line {}: {subject} {}", finding.line, finding.message));
+        add(name, finding(found));
         name = "";
     }
-    if report.tally.rejected > shown && shown > 0 {
-        add("", format!("and {} more", thousands(report.tally.rejected - shown)));
+    if rejected > shown && shown > 0 {
+        add("", format!("and {} more", thousands(rejected - shown)));
     }
+}
+
+/// A violation as a sentence.
+#[must_use]
+pub fn finding(found: &Sample) -> String {
+    let subject = match (found.column.as_str(), found.value.as_str()) {
+        ("", "") => "the record".to_owned(),
+        ("", value) => format!("the record `{value}`"),
+        (column, "") => column.to_owned(),
+        (column, value) => format!("{column} \"{value}\""),
+    };
+    format!("line {}: {subject} {}", found.line, found.message)
 }
 
 /// What the person at the terminal does now.
 fn next(report: &DeliveryReport, wharf: &str) -> Option<String> {
     let id = report.delivery.map(|id| id.to_string());
     let show = id.as_deref().map(|id| format!("`{wharf} show {id}`"));
+    if report.shadow {
+        return Some(format!(
+            "compare for as long as you need, then take `shadow` out of the mapping; {}",
+            show?
+        ));
+    }
     Some(match (report.outcome, report.reason) {
         (Outcome::Loaded, _) => format!("nothing to do; {} tells its story", show?),
         (Outcome::LoadedWithRejects, _) => {

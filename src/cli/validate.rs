@@ -55,7 +55,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
                 }
             };
             exit = exit.max(Exit::of(report.outcome));
-            show(&report, output)?;
+            summary::write_validation(&report, output)?;
         }
     }
     Ok(exit)
@@ -132,17 +132,5 @@ fn write(
     let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());
     let paths = write_reports(folder, &name, work, context)?;
     let shown = |path: &Path| Some(path.to_string_lossy().into_owned());
-    Ok(Reports { rejects: shown(&paths.rejects), errors: shown(&paths.errors) })
-}
-
-fn show(report: &DeliveryReport, output: &mut Output) -> Result<(), CommandError> {
-    if output.json() {
-        output.object(&summary::to_json(report))?;
-    } else {
-        for line in summary::validation_block(report) {
-            output.line(line)?;
-        }
-        output.line("")?;
-    }
-    Ok(())
+    Ok(Reports { rejects: shown(&paths.rejects), errors: shown(&paths.errors), differences: None })
 }

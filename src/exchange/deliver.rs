@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     formats::FormatError,
-    ledger::{Event, LedgerError, Reports, Stop},
+    ledger::{Event, LedgerError, Reports, Stop, View},
     mapping::plan::{EmptyFile, OnDuplicate, Plan},
-    model::{DeliveryId, Outcome, Reason, Tally},
+    model::{ContentHash, DeliveryId, Outcome, Reason, Tally},
     rejects::ReportError,
     targets::{self, LoadId, TargetError},
     validate::{ValidateError, Verdict, WorkFile},
@@ -267,14 +267,7 @@ impl Engine {
         if job.again || job.attempts > 0 || job.plan.on_duplicate == OnDuplicate::Load {
             return Ok(None);
         }
-        let (name, fingerprint) = (&job.plan.name, &job.plan.fingerprint);
-        if job.plan.table.mode == targets::Mode::Insert {
-            return Ok(self.ledger().view().loaded_with(name, &job.hash, fingerprint)?);
-        }
-        let latest = self.ledger().view().latest_loaded(name)?;
-        Ok(latest
-            .filter(|latest| latest.hash == job.hash && latest.plan.as_deref() == Some(fingerprint))
-            .map(|latest| latest.delivery))
+        Ok(loaded_before(self.ledger().view(), &job.plan, &job.hash)?)
     }
 
     fn run_delivery(
@@ -311,6 +304,16 @@ impl Engine {
             Verdict::Hold { .. } if job.accepts(work.seal.rejected) => Verdict::Load,
             verdict => verdict.clone(),
         };
+        if job.plan.shadow {
+            match &verdict {
+                Verdict::Load => return self.shadow(job, &mut work, None, observer),
+                Verdict::Hold { message } => {
+                    let held = Some(message.clone());
+                    return self.shadow(job, &mut work, held, observer);
+                }
+                Verdict::Refuse { .. } => {}
+            }
+        }
         match verdict {
             Verdict::Load => match self.load_rows(job, &mut work, observer) {
                 Err(fault @ (Fault::Passing(_) | Fault::Lasting(_))) => {
@@ -390,8 +393,9 @@ impl Engine {
         let worked_millis = millis_since(self, started);
         let table = job.plan.table.table.clone();
         let loaded = matches!(end.outcome, Outcome::Loaded | Outcome::LoadedWithRejects);
+        // A shadow run leaves the table alone.
         let tables: BTreeMap<String, Tally> =
-            if loaded { [(table, end.tally)].into() } else { BTreeMap::new() };
+            if loaded && !job.plan.shadow { [(table, end.tally)].into() } else { BTreeMap::new() };
         let stop = |reason: Option<Reason>| Stop {
             reason: reason.unwrap_or(Reason::Fault),
             message: end.message.clone().unwrap_or_default(),
@@ -406,6 +410,7 @@ impl Engine {
             _ => Event::Loaded {
                 tally: end.tally,
                 tables: tables.clone(),
+                message: end.message.clone(),
                 reports: end.reports.clone(),
                 worked_millis,
             },
@@ -418,7 +423,7 @@ impl Engine {
         let mut report = DeliveryReport::new(Some(job.id), &job.file, Some(&job.plan.name), end.outcome);
         (report.reason, report.message, report.tally) = (end.reason, end.message, end.tally);
         (report.tables, report.reports, report.sample) = (tables, end.reports, end.sample);
-        report.worked_millis = worked_millis;
+        (report.shadow, report.worked_millis) = (loaded && job.plan.shadow, worked_millis);
         let blocks = end.outcome.needs_attention().then(|| job.blocker());
         Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken })
     }
@@ -432,6 +437,26 @@ impl Engine {
         others.retain(|other| *other != job.id);
         Ok(others)
     }
+}
+
+/// The loaded delivery that makes the same bytes under the same mapping void: the latest of its mapping, or any where rows are
+/// only ever inserted.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) fn loaded_before(
+    view: View<'_>,
+    plan: &Plan,
+    hash: &ContentHash,
+) -> Result<Option<DeliveryId>, LedgerError> {
+    let (name, fingerprint) = (&plan.name, &plan.fingerprint);
+    if plan.table.mode == targets::Mode::Insert {
+        return view.loaded_with(name, hash, fingerprint);
+    }
+    let latest = view.latest_loaded(name)?;
+    Ok(latest
+        .filter(|latest| latest.hash == *hash && latest.plan.as_deref() == Some(fingerprint))
+        .map(|latest| latest.delivery))
 }
 
 /// The counts of a delivery of which nothing is in the target.

@@ -6,9 +6,11 @@
 //! Promise: a file that was taken ends in exactly one recorded outcome, whatever happens in between. What an engine
 //! left unfinished, the next one finishes: from the archive, under the plan that was in force, to the same effect.
 
+pub mod against;
 pub mod ask;
 pub mod backoff;
 pub mod clock;
+pub mod compared;
 pub mod decide;
 pub mod deliver;
 pub mod inspect;
@@ -17,10 +19,12 @@ pub mod live;
 pub mod load;
 mod memory;
 pub mod pipeline;
+pub mod preview;
 pub mod recover;
 pub mod report;
 mod rows;
 pub mod run;
+mod shadow;
 pub mod take;
 pub mod target;
 
@@ -175,6 +179,12 @@ impl Folders {
     #[must_use]
     pub fn reports(&self, mapping: &str) -> PathBuf {
         self.all_reports().join(mapping)
+    }
+
+    /// What shadow runs of one mapping found.
+    #[must_use]
+    pub fn shadow_reports(&self, mapping: &str) -> PathBuf {
+        self.site.join("outbox/shadow").join(mapping)
     }
 
     /// `path` as it is kept and shown: from the site's folder, where it lies in it.

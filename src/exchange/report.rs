@@ -39,6 +39,8 @@ pub struct DeliveryReport {
     pub reports: Reports,
     /// The first rejects.
     pub sample: Vec<Sample>,
+    /// Nothing was written: the rows were compared with the table.
+    pub shadow: bool,
     /// How long it took, in milliseconds.
     pub worked_millis: u64,
 }
@@ -58,6 +60,7 @@ impl DeliveryReport {
             tables: BTreeMap::new(),
             reports: Reports::default(),
             sample: Vec::new(),
+            shadow: false,
             worked_millis: 0,
         }
     }

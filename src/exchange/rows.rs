@@ -1,7 +1,7 @@
 //! The part of a delivery that touches the target and the reports: rows in one transaction, refusals turned into rejects,
 //! rejects kept, reports written.
 
-use std::{collections::BTreeMap, fs::File, sync::Arc};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
 
 use super::{
     Engine, Observer, Step,
@@ -93,7 +93,7 @@ impl Engine {
         })
     }
 
-    fn misfit(&self, job: &Job, work: &WorkFile, differences: &[String]) -> Result<End, Fault> {
+    pub(super) fn misfit(&self, job: &Job, work: &WorkFile, differences: &[String]) -> Result<End, Fault> {
         let message = format!(
             "the table {} does not fit the mapping: {}",
             job.plan.table.table,
@@ -229,7 +229,7 @@ impl Engine {
     }
 
     /// Keeps the rejects beyond this run, durably.
-    fn keep_rejects(&self, job: &Job, work: &WorkFile) -> Result<(), Fault> {
+    pub(super) fn keep_rejects(&self, job: &Job, work: &WorkFile) -> Result<(), Fault> {
         if !work.has_rejects() {
             return Ok(());
         }
@@ -238,11 +238,23 @@ impl Engine {
         Ok(file.commit_replace()?)
     }
 
-    fn write_reports(&self, job: &Job, work: &WorkFile, refused: bool) -> Result<Reports, Fault> {
+    pub(super) fn write_reports(&self, job: &Job, work: &WorkFile, refused: bool) -> Result<Reports, Fault> {
         if !work.has_rejects() {
             return Ok(Reports::default());
         }
-        for folder in [self.folders.all_reports(), self.folders.reports(&job.plan.name)] {
+        self.refuse_links(&self.folders.reports(&job.plan.name))?;
+        let ids = RejectIds::new(self.identity.key, job.id);
+        let context =
+            Context { seal: &work.seal, ids: &ids, report_max: self.site.settings.report_max, refused };
+        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &job.name, work, context)?;
+        Ok(self.folders.report_paths(&paths))
+    }
+}
+
+impl Engine {
+    /// Refuses a folder of reports, below one of its kind, where either is a symbolic link.
+    pub(super) fn refuse_links(&self, folder: &Path) -> Result<(), Fault> {
+        for folder in folder.parent().into_iter().chain([folder]) {
             if folder.is_symlink() {
                 return Err(Fault::Lasting(format!(
                     "{} is a symbolic link, and reports are not written through links: put a folder in its place",
@@ -250,11 +262,7 @@ impl Engine {
                 )));
             }
         }
-        let ids = RejectIds::new(self.identity.key, job.id);
-        let context =
-            Context { seal: &work.seal, ids: &ids, report_max: self.site.settings.report_max, refused };
-        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &job.name, work, context)?;
-        Ok(self.folders.report_paths(&paths))
+        Ok(())
     }
 }
 
@@ -298,7 +306,7 @@ enum Loading {
 }
 
 /// The columns of the rows: those of the plan that the file holds.
-fn row_schema(plan: &Plan, layout: &[Option<usize>]) -> arrow_schema::SchemaRef {
+pub(super) fn row_schema(plan: &Plan, layout: &[Option<usize>]) -> arrow_schema::SchemaRef {
     let fields: Vec<arrow_schema::Field> = plan
         .columns
         .iter()

@@ -511,6 +511,7 @@ impl Folders {
         crate::ledger::Reports {
             rejects: Some(self.from_site(&paths.rejects)),
             errors: Some(self.from_site(&paths.errors)),
+            differences: None,
         }
     }
 }

@@ -31,6 +31,8 @@ pub fn open(settings: &Settings, connection: Option<&str>) -> Result<Arc<dyn Tar
         loads_table: found.loads_table.clone(),
         cache_bytes: settings.max_memory_bytes / 4 / (1 + settings.connections.len() as u64),
         busy_timeout: settings.busy_timeout,
+        // The site's own database lies in its store, which the first engine makes.
+        folder_follows: connection.is_none(),
     };
     Ok(Arc::new(SqliteTarget::open(&found.path, options)?))
 }

@@ -62,6 +62,9 @@ pub enum Event {
         tally: Tally,
         /// The same for each table; each balances.
         tables: BTreeMap<String, Tally>,
+        /// What a person should know of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
         /// What was written for people.
         reports: Reports,
         /// How long this attempt worked, in milliseconds.
@@ -172,6 +175,9 @@ pub struct Reports {
     /// The violations, one a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<String>,
+    /// With what the table differs, of a shadow run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<String>,
 }
 
 impl Event {
@@ -339,9 +345,13 @@ pub(super) mod tests {
                 violations: BTreeMap::from([("type".into(), 2)]),
             },
             Event::Loaded {
+                message: None,
                 tally,
                 tables: BTreeMap::from([("orders".into(), tally)]),
-                reports: Reports { rejects: Some("outbox/rejects/orders/orders.csv".into()), errors: None },
+                reports: Reports {
+                    rejects: Some("outbox/rejects/orders/orders.csv".into()),
+                    ..Reports::default()
+                },
                 worked_millis: 1250,
             },
             Event::Refused(stop(Reason::Controls)),
@@ -351,7 +361,7 @@ pub(super) mod tests {
             Event::Failed { stop: stop(Reason::Fault), retryable: number.is_multiple_of(2) },
             Event::Approved { rejected: 2, by: "ada".into() },
             Event::Retried { by: "ada".into() },
-            Event::ReportsWritten { reports: Reports { rejects: None, errors: Some("e.csv".into()) } },
+            Event::ReportsWritten { reports: Reports { errors: Some("e.csv".into()), ..Reports::default() } },
             Event::Noted { text: "taken up again after a crash".into() },
         ]
     }

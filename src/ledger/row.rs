@@ -142,7 +142,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         changed_at_millis: row.number()?,
         settled: row.optional_number()?,
         worked_millis: row.optional_number()?,
-        reports: Reports { rejects: row.take()?, errors: row.take()? },
+        reports: Reports { rejects: row.take()?, errors: row.take()?, differences: None },
         tables: row.json()?,
         violations: row.json()?,
         tally: row.tally()?,

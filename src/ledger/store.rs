@@ -276,6 +276,7 @@ pub(super) mod tests {
     pub fn loaded(rejected: u64) -> Event {
         let tally = Tally { read: 10, inserted: 10 - rejected, rejected, ..Tally::default() };
         Event::Loaded {
+            message: None,
             tally,
             tables: BTreeMap::from([("orders".to_owned(), tally)]),
             reports: Reports::default(),
@@ -388,7 +389,8 @@ pub(super) mod tests {
     #[test]
     fn every_column_of_a_stopped_delivery_reads_back() {
         let (_folder, mut ledger) = ledger();
-        let reports = Reports { rejects: Some("r.csv".into()), errors: Some("e.csv".into()) };
+        let reports =
+            Reports { rejects: Some("r.csv".into()), errors: Some("e.csv".into()), differences: None };
         let held = crate::ledger::Stop { reports, ..stop(Reason::RejectLimit) };
         let violations = BTreeMap::from([("type".to_owned(), 2), ("required".to_owned(), 1)]);
         let events = [

@@ -106,12 +106,13 @@ pub fn apply(
         }
         Event::Started { attempt, plan } => start(&mut state, place, *attempt, plan.as_ref())?,
         Event::Validated { violations, .. } => state.violations.clone_from(violations),
-        Event::Loaded { tally, tables, reports, worked_millis } => {
+        Event::Loaded { tally, tables, message, reports, worked_millis } => {
             check_loaded(state.id, tally, tables)?;
             let clean = tally.rejected == 0;
             state.enter(if clean { State::Loaded } else { State::LoadedWithRejects }, place);
             state.tally = Some(*tally);
             state.tables.clone_from(tables);
+            state.message.clone_from(message);
             state.reports = reports.clone();
             state.worked_millis = Some(*worked_millis);
         }
@@ -363,6 +364,7 @@ mod tests {
         let lost = Tally { read: 5, inserted: 4, ..Tally::default() };
         let withheld = Tally { read: 5, inserted: 4, withheld: 1, ..Tally::default() };
         let loaded = |tally, table| Event::Loaded {
+            message: None,
             tally,
             tables: BTreeMap::from([("orders".into(), table)]),
             reports: Reports::default(),

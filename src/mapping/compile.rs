@@ -160,6 +160,7 @@ fn compile_and_mention(
         table,
         duplicate_keys: target.duplicate_keys,
         rejects,
+        shadow: target.shadow,
     };
     (Ok(plan), arrival.mentions)
 }

@@ -63,6 +63,8 @@ pub struct Plan {
     pub duplicate_keys: DuplicateKeys,
     /// How many rejects are too many.
     pub rejects: RejectLimits,
+    /// Nothing is written: the rows are compared with the table as it stands.
+    pub shadow: bool,
 }
 
 impl Plan {

@@ -136,6 +136,10 @@ pub struct TargetWritten {
     /// What happens to a key that stands in two records of one file.
     #[serde(default)]
     pub duplicate_keys: DuplicateKeys,
+    /// Write nothing: compare the rows with the table as it stands, which another job still fills, and report the
+    /// differences.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 fn upsert() -> Mode {

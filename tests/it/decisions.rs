@@ -142,7 +142,13 @@ fn a_held_delivery_cannot_put_older_values_over_those_of_a_later_file() {
     let (_, later) = site.load("prices_2.csv", "article,price\nA0,9\n");
     let mut ledger = Ledger::open(&site.path("var/ledger.db"), 1).unwrap();
     let tally = Tally { read: 1, inserted: 1, ..Tally::default() };
-    let loaded = Event::Loaded { tally, tables: [].into(), reports: Reports::default(), worked_millis: 1 };
+    let loaded = Event::Loaded {
+        tally,
+        tables: [].into(),
+        message: None,
+        reports: Reports::default(),
+        worked_millis: 1,
+    };
     let events = [Event::Started { attempt: 1, plan: None }, loaded];
     let later: DeliveryId = id(&later).parse().unwrap();
     ledger.append(u64::MAX >> 2, &events.map(|event| (later, event))).unwrap();

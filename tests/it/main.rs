@@ -14,6 +14,7 @@ mod engine;
 mod ledger_story;
 mod loading;
 mod mapping_cli;
+mod previewing;
 mod readme;
 mod reports;
 mod running;

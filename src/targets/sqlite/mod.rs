@@ -49,6 +49,8 @@ pub struct SqliteOptions {
     pub cache_bytes: u64,
     /// How long to wait for other writers.
     pub busy_timeout: Duration,
+    /// The folder of the database is made by somebody else before the first load, so that it may be missing until then.
+    pub folder_follows: bool,
 }
 
 impl Default for SqliteOptions {
@@ -57,6 +59,7 @@ impl Default for SqliteOptions {
             loads_table: "_wharf_loads".to_owned(),
             cache_bytes: 64 << 20,
             busy_timeout: Duration::from_secs(5),
+            folder_follows: false,
         }
     }
 }
@@ -105,7 +108,7 @@ impl SqliteTarget {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let folder = path.parent().map_or(Ok(true), Path::try_exists).map_err(cannot)?;
-                if folder {
+                if folder || self.options.folder_follows {
                     return Ok(false);
                 }
                 Err(TargetError::Lasting(format!(
