@@ -15,6 +15,7 @@ pub mod compile;
 pub mod document;
 mod duration;
 mod expect;
+pub mod expression;
 mod findings;
 mod fingerprint;
 mod limits;

@@ -34,6 +34,7 @@ use self::{
 use super::ValueError;
 
 pub use self::{
+    calendar::{FIRST_DAY, LAST_DAY, date_of, day_number},
     date::DateParser,
     text::{date_text, time_text, timestamp_text},
     time::TimeParser,

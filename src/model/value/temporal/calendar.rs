@@ -1,9 +1,9 @@
 //! Days of the proleptic Gregorian calendar as numbers, counted from 1970-01-01.
 
 /// 0001-01-01.
-pub(super) const FIRST_DAY: i32 = -719_162;
+pub const FIRST_DAY: i32 = -719_162;
 /// 9999-12-31.
-pub(super) const LAST_DAY: i32 = 2_932_896;
+pub const LAST_DAY: i32 = 2_932_896;
 
 /// Days from 0000-03-01 to 1970-01-01.
 const MARCH_0000_TO_EPOCH: i32 = 719_468;
@@ -31,7 +31,7 @@ fn days_in_month(year: u16, month: u16) -> u16 {
 /// lengths 31, 30, 31, 30, 31, which `(153 * month + 2) / 5` adds up (Howard Hinnant, "chrono-compatible low-level
 /// date algorithms").
 #[inline]
-pub(super) fn day_number(year: u16, month: u16, day: u16) -> Option<i32> {
+pub fn day_number(year: u16, month: u16, day: u16) -> Option<i32> {
     // Every month has 28 days, so that most dates need no look at its length.
     let exists = (1..=9999).contains(&year)
         && (1..=12).contains(&month)
@@ -57,7 +57,7 @@ pub(super) fn ordinal_day_number(year: u16, day_of_year: u16) -> Option<i32> {
 
 /// Year, month and day of a day number: the way back, for any number.
 #[inline]
-pub(super) fn date_of(days: i32) -> (i32, u8, u8) {
+pub fn date_of(days: i32) -> (i32, u8, u8) {
     let days = i64::from(days) + i64::from(MARCH_0000_TO_EPOCH);
     let cycle = days.div_euclid(DAYS_IN_400_YEARS);
     let day_of_cycle = days.rem_euclid(DAYS_IN_400_YEARS);
