@@ -4,7 +4,7 @@ use super::rows::{MOST_TARGET_REJECTS, row_schema};
 use crate::{
     mapping::plan::Plan,
     model::{Outcome, Reason, Tally},
-    targets::{Difference, Differences, RowRefusal, Target, TargetError},
+    targets::{Difference, RowRefusal, Target, TargetError},
     validate::{ValidateError, Verdict, WorkFile, verdict},
 };
 
@@ -57,8 +57,7 @@ pub fn compare(
             break;
         }
     }
-    let differences: Differences<'_> = Some(&mut told);
-    let counts = comparison.finish(differences)?;
+    let counts = comparison.finish()?;
     let seal = &work.seal;
     let rejected = seal.rejected + refused.len() as u64;
     let tally =

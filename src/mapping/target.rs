@@ -73,5 +73,7 @@ pub fn spec(written: &TargetWritten, columns: &[Compiled]) -> Option<TableSpec> 
         key: names.iter().map(position).collect::<Option<_>>()?,
         mode: written.mode,
         create: written.create,
+        newer: None,
+        mirror: None,
     })
 }

@@ -25,6 +25,13 @@ impl DeliveryId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// When it arrived, in milliseconds since 1970: the clock reading that it was made from.
+    #[must_use]
+    pub fn unix_millis(&self) -> u64 {
+        let [a, b, c, d, e, f, ..] = *self.as_bytes();
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
     /// The sixteen bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
@@ -172,5 +179,6 @@ mod tests {
     fn a_delivery_id_reads_back() {
         let id = DeliveryId::new(1_700_000_000_000, &[7; 10]);
         assert_eq!(id.to_string().parse::<DeliveryId>().unwrap(), id);
+        assert_eq!(id.unix_millis(), 1_700_000_000_000);
     }
 }

@@ -1,6 +1,6 @@
 //! Comparing without writing: what a load would do to the table, and to which values.
 
-use super::{RowRefusal, TargetError};
+use super::{RowRefusal, TargetError, Vanishing};
 use crate::model::{Batch, Origin, Tally};
 
 /// What is told of each difference. A caller that has seen enough gives none from then on, and pays for none.
@@ -23,12 +23,24 @@ pub trait Comparison: Send {
         differences: Differences<'_>,
     ) -> Result<Vec<RowRefusal>, TargetError>;
 
+    /// As [`super::Load::present`].
+    ///
+    /// # Errors
+    /// A fault; the comparison is then of no use any more.
+    fn present(&mut self, keys: &Batch) -> Result<(), TargetError>;
+
+    /// As [`super::Load::vanishing`], and tells the rows that would vanish.
+    ///
+    /// # Errors
+    /// A fault; the comparison is then of no use any more.
+    fn vanishing(&mut self, differences: Differences<'_>) -> Result<Option<Vanishing>, TargetError>;
+
     /// Ends the comparison: the counts that a load would have had, with inserted, updated, unchanged, superseded and
-    /// deleted filled, and nothing else.
+    /// deleted filled, and nothing else. Deleted are the rows that [`Comparison::vanishing`] counted.
     ///
     /// # Errors
     /// A fault, also when the database turns out to have changed where it could only be read without a lock.
-    fn finish(self: Box<Self>, differences: Differences<'_>) -> Result<Tally, TargetError>;
+    fn finish(self: Box<Self>) -> Result<Tally, TargetError>;
 }
 
 /// A row with which file and table differ.
@@ -40,7 +52,8 @@ pub struct Difference {
     pub kind: DifferenceKind,
     /// The values of the key, in the mapping's order and in canonical form.
     pub key: Vec<String>,
-    /// For an update, the columns that make the row changed, in the mapping's order; else empty.
+    /// For an update, the columns that make the row changed, in the mapping's order. Empty for a row that was marked as
+    /// vanished and comes back as it was, and for all others.
     pub changes: Vec<Change>,
 }
 

@@ -9,9 +9,11 @@
 //! [`TargetError`] and never does.
 
 mod comparison;
+mod mirror;
 pub mod sqlite;
 
 pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
+pub use mirror::{MOST_SCOPES, Mirror, Vanished, Vanishing};
 
 use arrow_schema::SchemaRef;
 use thiserror::Error;
@@ -26,6 +28,8 @@ pub enum Mode {
     Upsert,
     /// New keys are inserted, known keys are rejected.
     Insert,
+    /// Like upsert, and rows that the file does not have vanish: the file is the whole truth.
+    Mirror,
 }
 
 /// When a column is written.
@@ -86,6 +90,11 @@ pub struct TableSpec {
     pub mode: Mode,
     /// Create the table when it is missing.
     pub create: bool,
+    /// Index into `columns`: a row that differs from the stored one is written only if its value in this column is larger,
+    /// or the stored one is NULL; else it counts as superseded.
+    pub newer: Option<usize>,
+    /// In [`Mode::Mirror`], what happens to rows that the file does not have.
+    pub mirror: Option<Mirror>,
 }
 
 /// Which delivery a load belongs to.
@@ -164,8 +173,28 @@ pub trait Load: Send {
     /// A fault; the load is then lost and must be begun again.
     fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError>;
 
-    /// The counts so far: inserted, updated, unchanged and superseded are filled, nothing else.
+    /// The counts so far: inserted, updated, unchanged, superseded and deleted are filled, nothing else.
     fn counts(&self) -> Tally;
+
+    /// In mode mirror: records that were rejected have these keys, so their rows are in the file all the same. The batch has
+    /// the key's columns only, in the order of the load's schema.
+    ///
+    /// # Errors
+    /// A fault; the load is then lost and must be begun again.
+    fn present(&mut self, keys: &Batch) -> Result<(), TargetError>;
+
+    /// In mode mirror, after all rows: how much would vanish. None when the file has more than [`MOST_SCOPES`] scopes, so
+    /// that nothing can.
+    ///
+    /// # Errors
+    /// A fault; the load is then lost and must be begun again.
+    fn vanishing(&mut self) -> Result<Option<Vanishing>, TargetError>;
+
+    /// Has those rows vanish that [`Load::vanishing`] counted.
+    ///
+    /// # Errors
+    /// A fault, also when the table does not let go of a row; the load is then lost and must be begun again.
+    fn vanish(&mut self) -> Result<(), TargetError>;
 
     /// Completes the delivery's row in the loads table, last of all. `tally` balances.
     ///

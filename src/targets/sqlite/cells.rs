@@ -15,7 +15,7 @@ use arrow_array::{
 };
 use rusqlite::types::ValueRef;
 
-use super::stored::{decimal, instant};
+use super::stored::{decimal, instant, is_date};
 use crate::model::value::{ValueType, number, temporal};
 
 /// One column of a batch.
@@ -98,6 +98,44 @@ impl<'a> Cells<'a> {
                 order(self.value(row, text), stored).is_eq()
             }
             Self::Text(_) | Self::Date(_) | Self::Time(_) => self.value(row, text) == stored,
+        }
+    }
+
+    /// True when the cell is larger than `stored`, by the order of its type. Where nothing is stored, or no value of that
+    /// type, every cell is; else NULL is not.
+    pub(super) fn is_newer(&self, row: usize, stored: ValueRef<'_>, text: &mut String) -> bool {
+        let with = |stored: Option<Ordering>| stored.is_none_or(Ordering::is_gt);
+        let null = |known: bool| known.then_some(Ordering::Less);
+        let is_null = self.is_null(row);
+        match (self, stored) {
+            (_, ValueRef::Null) => true,
+            (Self::Decimal(array, scale), _) => {
+                let stored = decimal(stored, *scale);
+                with(if is_null {
+                    null(stored.is_some())
+                } else {
+                    stored.map(|old| array.value(row).cmp(&old))
+                })
+            }
+            (Self::Timestamp(array), ValueRef::Text(bytes)) => {
+                let stored = instant(bytes);
+                with(if is_null {
+                    null(stored.is_some())
+                } else {
+                    stored.map(|old| array.value(row).cmp(&old))
+                })
+            }
+            (Self::Date(_), ValueRef::Text(bytes)) if is_date(bytes) => {
+                !is_null && order(self.value(row, text), stored).is_gt()
+            }
+            (
+                Self::Integer(_) | Self::Float(_) | Self::Boolean(_),
+                ValueRef::Integer(_) | ValueRef::Real(_),
+            )
+            | (Self::Text(_) | Self::Time(_), ValueRef::Text(_)) => {
+                !is_null && order(self.value(row, text), stored).is_gt()
+            }
+            _ => true,
         }
     }
 }

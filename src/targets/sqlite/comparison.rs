@@ -1,23 +1,23 @@
 //! What a load would do, by the same look at the table that a load takes, in a read transaction.
 
 use arrow_schema::SchemaRef;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, types::ValueRef};
 
 use super::{
     errors::{self, Faults},
     fit,
     load::contract,
     lookup::{Decision, Lookup},
-    plan::{Plan, Purpose},
+    mirror::Mirroring,
+    plan::{Known, Plan, Purpose},
     shape,
     snapshot::Snapshot,
-    sql, stored,
 };
 use crate::{
     model::{Batch, Tally, value},
     targets::{
         Change, Comparison, Difference, DifferenceKind, Differences, Fit, Mode, RowRefusal, TableSpec,
-        TargetError,
+        TargetError, Vanishing,
     },
 };
 
@@ -27,6 +27,7 @@ pub(super) struct SqliteComparison {
     snapshot: Option<Snapshot>,
     faults: Faults,
     plan: Plan,
+    mirroring: Option<Mirroring>,
     mode: Mode,
     /// The key's columns in the batch, in the mapping's order.
     key: Vec<usize>,
@@ -36,26 +37,28 @@ pub(super) struct SqliteComparison {
 }
 
 impl SqliteComparison {
-    /// Begins. Without a `snapshot` there is no database yet.
+    /// Begins. Without a `snapshot` there is no database yet. `memory_bytes` is the memory in which it may remember rows.
     pub(super) fn new(
         snapshot: Option<Snapshot>,
         faults: Faults,
         loads_table: &str,
         spec: &TableSpec,
         schema: SchemaRef,
+        memory_bytes: u64,
     ) -> Result<Self, TargetError> {
         let fault = |error: rusqlite::Error| faults.fault(&error);
         let fitting = match &snapshot {
             Some(snapshot) => fit::compare(&snapshot.connection, spec, loads_table).map_err(fault)?,
             None => fit::compare_nothing(spec, loads_table),
         };
-        let plan = match (fitting, &snapshot) {
+        let plan = |connection: &Connection| plan(connection, spec, schema, &faults, memory_bytes);
+        let (plan, mirroring) = match (fitting, &snapshot) {
             (Fit::Misfit(differences), _) => return Err(TargetError::Misfit(differences)),
-            (Fit::Fits, Some(snapshot)) => plan(&snapshot.connection, spec, schema, &faults)?,
+            (Fit::Fits, Some(snapshot)) => plan(&snapshot.connection)?,
             _ => {
                 let nowhere = Connection::open_in_memory().map_err(fault)?;
                 fit::create(&nowhere, spec).map_err(fault)?;
-                plan(&nowhere, spec, schema, &faults)?
+                plan(&nowhere)?
             }
         };
         let place = |name: &str| spec.columns.iter().position(|column| column.name == name);
@@ -67,6 +70,7 @@ impl SqliteComparison {
             columns: columns.into_iter().map(|column| u16::try_from(column).unwrap_or(u16::MAX)).collect(),
             mode: spec.mode,
             plan,
+            mirroring,
             snapshot,
             faults,
             counts: Tally::default(),
@@ -78,43 +82,54 @@ impl SqliteComparison {
         columns.map(|array| value::text::text(array, row).unwrap_or_default()).collect()
     }
 
-    /// The compared values with which a row differs from the stored one.
-    fn changes(&self, lookup: &Lookup<'_>, batch: &Batch, row: usize, stored: &Row<'_>) -> Vec<Change> {
-        let mut changes: Vec<Change> = lookup
-            .differing(row, stored)
-            .filter_map(|(column, value)| {
-                Some(Change {
-                    column: *self.columns.get(column)?,
-                    stored: stored::text(value, *self.plan.types.get(column)?),
-                    new: value::text::text(batch.rows.columns().get(column)?, row),
-                })
-            })
-            .collect();
-        changes.sort_by_key(|change| change.column);
-        changes
-    }
-
-    fn decide(&self, batch: &Batch, details: bool) -> Result<(Vec<Decision>, Details), TargetError> {
+    fn decide(&mut self, batch: &Batch, details: bool) -> Result<(Vec<Decision>, Details), TargetError> {
         let cells = self.plan.cells(batch)?;
         let rows = u32::try_from(batch.rows.num_rows()).map_err(|_| contract("a batch is too large"))?;
         let mut changed = Details::new();
         let Some(snapshot) = &self.snapshot else {
             return Ok((vec![Decision::Insert; batch.len()], changed));
         };
-        let lookup =
-            Lookup { cells: &cells, rows, key: &self.plan.statements.key, compared: &self.plan.compared };
-        let decisions =
-            lookup.decide(&snapshot.connection, &self.plan.finder, &mut |row, stored, decision| {
-                if details && decision == Decision::Update {
-                    changed.push((row, self.changes(&lookup, batch, row, stored)));
-                }
-                Ok(())
-            });
-        let decisions = decisions.map_err(|error| self.faults.fault(&error))?;
+        let lookup = Lookup { cells: &cells, rows, terms: &self.plan.terms };
+        let mirroring = &mut self.mirroring;
+        let (plan, columns) = (&self.plan, &self.columns);
+        let decisions = lookup.decide(&snapshot.connection, &plan.finder, &mut |row, stored, decision| {
+            if details && decision == Decision::Update {
+                changed.push((row, changes(&lookup, (plan, columns), batch, (row, stored))));
+            }
+            match mirroring {
+                Some(mirroring) => mirroring.found(&plan.terms, stored),
+                None => Ok(()),
+            }
+        });
+        let noted = decisions.and_then(|decisions| match mirroring {
+            Some(mirroring) => mirroring.batch(&lookup).map(|()| decisions),
+            None => Ok(decisions),
+        });
+        let decisions = noted.map_err(|error| self.faults.fault(&error))?;
         // They were found in the order of their keys.
         changed.sort_by_key(|(row, _)| *row);
         Ok((decisions, changed))
     }
+}
+
+/// The compared values with which a row differs from the stored one. `columns` are the indices in the spec of those of the
+/// batch.
+fn changes(
+    lookup: &Lookup<'_>,
+    (plan, columns): (&Plan, &[u16]),
+    batch: &Batch,
+    (row, stored): (usize, &Row<'_>),
+) -> Vec<Change> {
+    let change = |(column, value): (usize, ValueRef<'_>)| {
+        Some(Change {
+            column: *columns.get(column)?,
+            stored: super::stored::text(value, *plan.types.get(column)?),
+            new: value::text::text(batch.rows.columns().get(column)?, row),
+        })
+    };
+    let mut changes: Vec<Change> = lookup.differing(row, stored).filter_map(change).collect();
+    changes.sort_by_key(|change| change.column);
+    changes
 }
 
 /// Changed rows of a batch with their changes.
@@ -147,6 +162,10 @@ impl Comparison for SqliteComparison {
                     self.counts.unchanged += 1;
                     continue;
                 }
+                Decision::Superseded => {
+                    self.counts.superseded += 1;
+                    continue;
+                }
             };
             if let Some(tell) = &mut differences {
                 let found = changed.next_if(|(of, _)| *of == row);
@@ -161,7 +180,27 @@ impl Comparison for SqliteComparison {
         Ok(refusals)
     }
 
-    fn finish(self: Box<Self>, _: Differences<'_>) -> Result<Tally, TargetError> {
+    fn present(&mut self, keys: &Batch) -> Result<(), TargetError> {
+        match (&mut self.mirroring, &self.snapshot) {
+            (Some(mirroring), Some(snapshot)) => mirroring.rejected(&snapshot.connection, keys, &self.faults),
+            _ => Ok(()),
+        }
+    }
+
+    fn vanishing(&mut self, differences: Differences<'_>) -> Result<Option<Vanishing>, TargetError> {
+        let (Some(mirroring), Some(snapshot)) = (&mut self.mirroring, &self.snapshot) else {
+            return Ok(Some(Vanishing::default()));
+        };
+        let fault = |error: rusqlite::Error| self.faults.fault(&error);
+        let vanishing = mirroring.look(&snapshot.connection).map_err(fault)?;
+        if let (Some(_), Some(tell)) = (&vanishing, differences) {
+            mirroring.tell(&snapshot.connection, tell).map_err(fault)?;
+        }
+        self.counts.deleted = vanishing.map_or(0, |vanishing| vanishing.rows);
+        Ok(vanishing)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Tally, TargetError> {
         self.snapshot.map_or(Ok(()), |snapshot| snapshot.finish(&self.faults))?;
         Ok(self.counts)
     }
@@ -172,10 +211,13 @@ fn plan(
     spec: &TableSpec,
     schema: SchemaRef,
     faults: &Faults,
-) -> Result<Plan, TargetError> {
+    memory_bytes: u64,
+) -> Result<(Plan, Option<Mirroring>), TargetError> {
     let fault = |error: rusqlite::Error| faults.fault(&error);
     let shape = shape::read(connection, &spec.table).map_err(fault)?;
     let shape = shape.ok_or_else(|| contract("its table is not there"))?;
-    let empty = sql::is_empty(connection, &shape.name).map_err(fault)?;
-    Plan::new(spec, &shape, schema, empty, Purpose::Comparison)
+    let known = Known::look(connection, spec, &shape).map_err(fault)?;
+    let plan = Plan::new(spec, &known, schema, Purpose::Comparison)?;
+    let mirroring = Mirroring::new(spec, &known, &plan, memory_bytes)?;
+    Ok((plan, mirroring))
 }

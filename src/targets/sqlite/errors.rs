@@ -100,6 +100,27 @@ impl Faults {
         }
     }
 
+    /// What an error of having a row vanish means.
+    pub(super) fn kept(&self, error: &Error) -> TargetError {
+        let why = match code(error) {
+            Some(code) if code.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
+                "other rows refer to it (a foreign key)".to_owned()
+            }
+            Some(code) if code.extended_code == ffi::SQLITE_CONSTRAINT_TRIGGER => {
+                "a trigger of the table refuses it".to_owned()
+            }
+            Some(code) if code.code == ErrorCode::ConstraintViolation => {
+                format!("it breaks a rule of the table (SQLite code {})", code.extended_code)
+            }
+            _ => return self.fault(error),
+        };
+        TargetError::Lasting(format!(
+            "{}: a row that the file no longer has cannot be deleted or marked, as {why}, so nothing was loaded: see to \
+             that row and run retry, or have rows marked instead of deleted (`vanished`)",
+            self.database()
+        ))
+    }
+
     /// A transaction that ended without our doing.
     pub(super) fn lost(&self) -> TargetError {
         TargetError::Lasting(format!(
@@ -222,7 +243,7 @@ impl Refusals {
         let is_key = named == self.key;
         let (rule, message) = match self.mode {
             Mode::Insert if is_key => return Refusal { column, ..known_key() },
-            Mode::Upsert if is_key => {
+            Mode::Upsert | Mode::Mirror if is_key => {
                 (Rule::Target, "meets a row of the same key that was not there when the load looked: look at the table's triggers".to_owned())
             }
             _ if column.is_some() => (Rule::Target, "stands in another row of the table, where it must be unique".to_owned()),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{printable, value::ValueType},
-    targets::{Fit, TableSpec, TargetColumn},
+    targets::{Fit, TableSpec, TargetColumn, Vanished},
 };
 
 /// Compares the table with what the mapping wants.
@@ -61,12 +61,26 @@ pub(super) fn create(connection: &Connection, spec: &TableSpec) -> rusqlite::Res
             format!("{} {}{not_null}", sql::quoted(&column.name), declared(column.value_type))
         })
         .collect();
+    let columns: Vec<String> = columns.into_iter().chain(mark(spec).map(mark_declared)).collect();
     connection.execute_batch(&format!(
         "CREATE TABLE {} ({}, PRIMARY KEY ({}))",
         sql::quoted(&spec.table),
         columns.join(", "),
         sql::quoted_list(key)
     ))
+}
+
+/// The column in which rows that vanished are marked, and its type.
+fn mark(spec: &TableSpec) -> Option<(&str, ValueType)> {
+    match &spec.mirror.as_ref()?.vanished {
+        Vanished::Mark { column, value_type } => Some((column, *value_type)),
+        Vanished::Delete => None,
+    }
+}
+
+fn mark_declared((name, value_type): (&str, ValueType)) -> String {
+    let default = if value_type == ValueType::Boolean { " NOT NULL DEFAULT 0" } else { "" };
+    format!("{} {}{default}", sql::quoted(name), declared(value_type))
 }
 
 /// The type under which a column is declared.
@@ -100,7 +114,8 @@ fn names(spec: &TableSpec, loads_table: &str) -> Vec<String> {
             shown(&spec.table)
         ));
     }
-    for name in std::iter::once(&spec.table).chain(spec.columns.iter().map(|column| &column.name)) {
+    let own = spec.columns.iter().map(|column| column.name.as_str());
+    for name in std::iter::once(spec.table.as_str()).chain(own).chain(mark(spec).map(|(name, _)| name)) {
         if name.is_empty() || name.contains('\0') {
             differences.push(format!("`{}` cannot be a name in SQLite: choose another one", shown(name)));
         }
@@ -156,8 +171,38 @@ fn table(shape: &Shape, spec: &TableSpec) -> Vec<String> {
             ));
         }
     }
+    differences.extend(mark(spec).and_then(|mark| mark_difference(shape, spec, mark)));
     differences.extend(key(shape, spec));
     differences
+}
+
+/// The column of marks must be there, take them, and take NULL or 0 again.
+fn mark_difference(shape: &Shape, spec: &TableSpec, (name, value_type): (&str, ValueType)) -> Option<String> {
+    let (table, shown) = (printable::short(&shape.name, 100), printable::short(name, 100));
+    if spec.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
+        return Some(format!(
+            "`{shown}` cannot be a column of the mapping and the mark of rows that vanished"
+        ));
+    }
+    let Some(stored) = shape.column(name).and_then(|at| shape.columns.get(at)) else {
+        return Some(format!(
+            "table `{table}` has no column `{shown}` in which rows that vanished could be marked: correct its name, or add it to the table (type {})",
+            declared(value_type)
+        ));
+    };
+    let cannot = if stored.generated {
+        "is computed by the database"
+    } else if effect(value_type, stored.affinity, shape.strict, &stored.declared).is_some() {
+        "is not declared so that it takes marks"
+    } else if stored.not_null && value_type != ValueType::Boolean {
+        "must have a value (NOT NULL), so that no mark could be taken off again"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "column `{shown}` of the table, in which rows that vanished are marked, {cannot}: declare it {}, or name another one",
+        declared(value_type)
+    ))
 }
 
 /// What SQLite says to the statements of a load, which pull in the table's triggers and foreign keys.
@@ -168,11 +213,16 @@ fn uncompilable(
 ) -> rusqlite::Result<Option<String>> {
     let columns: Vec<&str> = spec.columns.iter().map(|column| column.name.as_str()).collect();
     let set: Vec<(&str, bool)> = columns.iter().map(|name| (*name, false)).collect();
+    let deletes = spec.mirror.as_ref().is_some_and(|mirror| mirror.vanished == Vanished::Delete);
     for statement in [
-        sql::insert(&shape.name, &columns, 1, OnConflict::Unsaid),
-        sql::update(&shape.name, &set, &columns, OnConflict::Unsaid),
-    ] {
-        match connection.prepare(&statement).map(drop) {
+        Some(sql::insert(&shape.name, &columns, 1, OnConflict::Unsaid)),
+        Some(sql::update(&shape.name, &set, None, &columns, OnConflict::Unsaid)),
+        deletes.then(|| format!("DELETE FROM {}", sql::quoted(&shape.name))),
+    ]
+    .iter()
+    .flatten()
+    {
+        match connection.prepare(statement).map(drop) {
             Err(error) if errors::is_in_statement(&error) => {
                 return Ok(Some(format!(
                     "no row can be written to table `{}` as it stands ({}): repair its triggers and foreign keys",

@@ -10,14 +10,14 @@ use super::{
     idle::{FileId, Idle, Open},
     loads::Loads,
     lookup::Lookup,
-    plan::{Plan, Purpose},
+    mirror::Mirroring,
+    plan::{Known, Plan, Purpose},
     shape::Shape,
-    sql,
     write::Writer,
 };
 use crate::{
     model::{Batch, ContentHash, Tally},
-    targets::{Load, LoadId, RowRefusal, TableSpec, TargetError},
+    targets::{Load, LoadId, RowRefusal, TableSpec, TargetError, Vanishing},
 };
 
 /// A log of more bytes is copied into the database when a load ends. Each copy costs two fsyncs, more than a small load
@@ -33,13 +33,17 @@ pub(super) struct SqliteLoad {
     site: String,
     delivery: String,
     plan: Plan,
+    mirroring: Option<Mirroring>,
+    /// Rows of the table refer to other rows of it.
+    defers_references: bool,
+    unix_millis: u64,
     counts: Tally,
     sealed: bool,
 }
 
 impl SqliteLoad {
     /// A load on a connection whose transaction is open and has the delivery's row in the loads table. `shape` is that
-    /// of a table that fits `spec`.
+    /// of a table that fits `spec`, `memory_bytes` the memory in which it may remember rows.
     pub(super) fn new(
         open: Open,
         idle: Idle,
@@ -47,11 +51,15 @@ impl SqliteLoad {
         loads_table: String,
         load: LoadId<'_>,
         (spec, shape): (&TableSpec, &Shape),
-        schema: SchemaRef,
+        (schema, memory_bytes): (SchemaRef, u64),
     ) -> Result<Self, TargetError> {
-        let empty = sql::is_empty(&open.connection, &shape.name).map_err(|error| faults.fault(&error))?;
+        let known = Known::look(&open.connection, spec, shape).map_err(|error| faults.fault(&error))?;
+        let plan = Plan::new(spec, &known, schema, Purpose::Load)?;
         Ok(Self {
-            plan: Plan::new(spec, shape, schema, empty, Purpose::Load)?,
+            mirroring: Mirroring::new(spec, &known, &plan, memory_bytes)?,
+            defers_references: shape.refers_to_itself,
+            unix_millis: load.delivery.unix_millis(),
+            plan,
             open,
             idle,
             faults,
@@ -85,18 +93,28 @@ impl Load for SqliteLoad {
         self.still_open()?;
         let cells = self.plan.cells(batch)?;
         let rows = u32::try_from(batch.rows.num_rows()).map_err(|_| contract("a batch is too large"))?;
-        let lookup =
-            Lookup { cells: &cells, rows, key: &self.plan.statements.key, compared: &self.plan.compared };
-        let decisions = lookup
-            .decide(&self.open.connection, &self.plan.finder, &mut |_, _, _| Ok(()))
-            .map_err(|error| self.faults.fault(&error))?;
         let plan = &self.plan;
+        let lookup = Lookup { cells: &cells, rows, terms: &plan.terms };
+        let mirroring = &mut self.mirroring;
+        let decisions = lookup
+            .decide(&self.open.connection, &plan.finder, &mut |_, stored, _| match mirroring {
+                Some(mirroring) => mirroring.found(&plan.terms, stored),
+                None => Ok(()),
+            })
+            .map_err(|error| self.faults.fault(&error))?;
         let writer =
             Writer::new(&self.open.connection, &plan.statements, &plan.refusals, &self.faults, &cells)?;
         let written = writer.write(&decisions)?;
         self.counts.inserted += written.inserted;
         self.counts.updated += written.updated;
         self.counts.unchanged += written.unchanged;
+        self.counts.superseded += written.superseded;
+        if let Some(mirroring) = &mut self.mirroring {
+            let mut numbers = written.numbers.into_iter();
+            let noted =
+                mirroring.batch(&lookup).and_then(|()| numbers.try_for_each(|new| mirroring.inserted(new)));
+            noted.map_err(|error| self.faults.fault(&error))?;
+        }
         let refused = written
             .refused
             .into_iter()
@@ -106,6 +124,37 @@ impl Load for SqliteLoad {
 
     fn counts(&self) -> Tally {
         self.counts
+    }
+
+    fn present(&mut self, keys: &Batch) -> Result<(), TargetError> {
+        self.still_open()?;
+        match &mut self.mirroring {
+            Some(mirroring) => mirroring.rejected(&self.open.connection, keys, &self.faults),
+            None => Ok(()),
+        }
+    }
+
+    fn vanishing(&mut self) -> Result<Option<Vanishing>, TargetError> {
+        self.still_open()?;
+        match &mut self.mirroring {
+            Some(mirroring) => {
+                mirroring.look(&self.open.connection).map_err(|error| self.faults.fault(&error))
+            }
+            None => Ok(Some(Vanishing::default())),
+        }
+    }
+
+    fn vanish(&mut self) -> Result<(), TargetError> {
+        self.still_open()?;
+        let Some(mirroring) = &self.mirroring else { return Ok(()) };
+        if self.defers_references {
+            // A parent and its child may vanish in any order.
+            let defer = self.open.connection.execute_batch("PRAGMA defer_foreign_keys = ON");
+            defer.map_err(|error| self.faults.fault(&error))?;
+        }
+        let vanished = mirroring.carry_out(&self.open.connection, self.unix_millis);
+        self.counts.deleted += vanished.map_err(|error| self.faults.kept(&error))?;
+        self.still_open()
     }
 
     fn seal(&mut self, tally: &Tally, rejects: ContentHash) -> Result<(), TargetError> {

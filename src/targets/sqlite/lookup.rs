@@ -18,13 +18,14 @@ pub(super) enum Decision {
     Update,
     /// The table has it as it is.
     Unchanged,
+    /// The table has it with other values that are not older.
+    Superseded,
 }
 
 /// Is told of each row that the table has: its number in the batch, the table's row, and what was decided.
 pub(super) type Found<'f> = &'f mut dyn FnMut(usize, &Row<'_>, Decision) -> Result<()>;
 
-/// How rows are found. The statement's columns are those of the key in its index's order, then the compared ones; its
-/// parameters are the key.
+/// How rows are found. The statement's columns are those of [`Terms`], its parameters the key.
 #[derive(Clone, Debug)]
 pub(super) enum Finder {
     /// Not at all: every row is new, or is for the database to refuse.
@@ -44,16 +45,47 @@ pub(super) struct Compared {
     pub null_keeps: bool,
 }
 
+/// What of a stored row is looked at: the statement's columns, in this order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// The key's columns (indices in the batch), in the order of its index.
+    pub key: Vec<usize>,
+    /// The columns that are compared.
+    pub compared: Vec<Compared>,
+    /// The column that says which row is newer (its index in the batch).
+    pub newer: Option<usize>,
+    /// Whether the row is marked as vanished. Behind it stands the row's number, where it is wanted.
+    pub mark: bool,
+}
+
+impl Terms {
+    fn newer_at(&self) -> usize {
+        self.key.len() + self.compared.len()
+    }
+
+    fn mark_at(&self) -> usize {
+        self.newer_at() + usize::from(self.newer.is_some())
+    }
+
+    /// True when a row is marked as vanished: it was deleted as far as the mapping is concerned.
+    pub(super) fn is_marked(&self, stored: &Row<'_>) -> Result<bool> {
+        if self.mark { stored.get(self.mark_at()) } else { Ok(false) }
+    }
+
+    /// The row's number.
+    pub(super) fn number_of(&self, stored: &Row<'_>) -> Result<i64> {
+        stored.get(self.mark_at() + usize::from(self.mark))
+    }
+}
+
 /// A batch to be looked up.
 pub(super) struct Lookup<'a> {
     /// The columns of the batch.
     pub cells: &'a [Cells<'a>],
     /// Number of rows.
     pub rows: u32,
-    /// The key's columns (indices into `cells`), in the order of its index.
-    pub key: &'a [usize],
-    /// The columns that are compared.
-    pub compared: &'a [Compared],
+    /// What of a stored row is looked at.
+    pub terms: &'a Terms,
 }
 
 /// How many rows of the table are passed over in search of the next key before it is sought from the top.
@@ -134,7 +166,7 @@ impl Lookup<'_> {
                 let Some(stored) = stored_rows.next()? else { return Ok(()) };
                 let mut settled = false;
                 while let Some(row) = wanted.peek().copied() {
-                    let ordering = keys.order(row, key_of(stored, self.key.len()));
+                    let ordering = keys.order(row, key_of(stored, self.terms.key.len()));
                     if ordering.is_gt() {
                         break;
                     }
@@ -191,8 +223,9 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    fn keys(&self) -> KeyCells {
-        KeyCells::of(self.key.iter().filter_map(|at| self.cells.get(*at)))
+    /// The keys of the batch as they are stored.
+    pub(super) fn keys(&self) -> KeyCells {
+        KeyCells::of(self.terms.key.iter().filter_map(|at| self.cells.get(*at)))
     }
 
     /// The compared columns (their indices in the batch, and what is stored) with which a row differs from the stored one.
@@ -202,23 +235,35 @@ impl Lookup<'_> {
         stored: &'s Row<'_>,
     ) -> impl Iterator<Item = (usize, ValueRef<'s>)> {
         let mut text = String::new();
-        self.compared.iter().enumerate().filter_map(move |(at, compared)| {
-            let value = stored.get_ref(self.key.len() + at).ok()?;
+        self.terms.compared.iter().enumerate().filter_map(move |(at, compared)| {
+            let value = stored.get_ref(self.terms.key.len() + at).ok()?;
             let same = self.cells.get(compared.column)?.same(row, value, compared.null_keeps, &mut text);
             (!same).then_some((compared.column, value))
         })
     }
 
     fn judge(&self, row: usize, stored: &Row<'_>, text: &mut String) -> Result<Decision> {
-        for (at, compared) in self.compared.iter().enumerate() {
-            let value = stored.get_ref(self.key.len() + at)?;
+        // It was gone: whatever comes back is new, and takes the mark off.
+        if self.terms.is_marked(stored)? {
+            return Ok(Decision::Update);
+        }
+        for (at, compared) in self.terms.compared.iter().enumerate() {
+            let value = stored.get_ref(self.terms.key.len() + at)?;
             if let Some(cells) = self.cells.get(compared.column)
                 && !cells.same(row, value, compared.null_keeps, text)
             {
-                return Ok(Decision::Update);
+                return self.judge_changed(row, stored, text);
             }
         }
         Ok(Decision::Unchanged)
+    }
+
+    fn judge_changed(&self, row: usize, stored: &Row<'_>, text: &mut String) -> Result<Decision> {
+        let Some(cells) = self.terms.newer.and_then(|column| self.cells.get(column)) else {
+            return Ok(Decision::Update);
+        };
+        let is_newer = cells.is_newer(row, stored.get_ref(self.terms.newer_at())?, text);
+        Ok(if is_newer { Decision::Update } else { Decision::Superseded })
     }
 }
 

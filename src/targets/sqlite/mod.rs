@@ -15,7 +15,10 @@ mod idle;
 mod load;
 mod loads;
 mod lookup;
+mod mirror;
 mod plan;
+mod row_set;
+mod scopes;
 mod shape;
 mod snapshot;
 mod sql;
@@ -92,6 +95,11 @@ impl SqliteTarget {
             )));
         }
         Ok(Self { options, faults: Faults::new(absolute), idle: Idle::default() })
+    }
+
+    /// The memory for a set of rows in mode mirror, of which a load has two: beside the pages that are kept.
+    fn row_memory(&self) -> u64 {
+        self.options.cache_bytes / 8
     }
 
     /// True when the file is there.
@@ -231,7 +239,7 @@ impl Target for SqliteTarget {
             loads_table.clone(),
             load,
             (spec, &shape),
-            schema,
+            (schema, self.row_memory()),
         )?;
         Ok(Begun::Open(Box::new(load)))
     }
@@ -245,7 +253,14 @@ impl Target for SqliteTarget {
             None
         };
         let loads_table = &self.options.loads_table;
-        let comparison = SqliteComparison::new(snapshot, self.faults.clone(), loads_table, spec, schema)?;
+        let comparison = SqliteComparison::new(
+            snapshot,
+            self.faults.clone(),
+            loads_table,
+            spec,
+            schema,
+            self.row_memory(),
+        )?;
         Ok(Box::new(comparison))
     }
 }

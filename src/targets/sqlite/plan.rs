@@ -1,18 +1,22 @@
 //! How the rows of one load are found and written: the mapping's columns that the file holds, in the table's names.
 
-use arrow_schema::SchemaRef;
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use rusqlite::Connection;
 
 use super::{
     cells::Cells,
     errors::Refusals,
     load::contract,
-    lookup::{Compared, Finder},
+    lookup::{Compared, Finder, Terms},
+    mirror::{self, Identity},
     shape::{Shape, Unique},
     sql::{self, OnConflict},
     write::Statements,
 };
 use crate::{
-    model::{Batch, value::ValueType},
+    model::{Batch, printable, value::ValueType},
     targets::{Mode, OnNull, TableSpec, TargetColumn, TargetError, WriteWhen},
 };
 
@@ -30,9 +34,37 @@ pub(super) enum Purpose {
     Load,
     /// To say what a load would do.
     Comparison,
+    /// To say which rows there are: the batches have the key's columns only.
+    Presence,
+}
+
+/// What is known of a table that fits before it is read.
+pub(super) struct Known<'a> {
+    /// Its shape.
+    pub shape: &'a Shape,
+    /// It has no row.
+    pub empty: bool,
+    /// In mode mirror, by what a row is known.
+    pub identity: Option<Identity>,
+}
+
+impl<'a> Known<'a> {
+    /// Looks at the table of this shape.
+    pub(super) fn look(
+        connection: &Connection,
+        spec: &TableSpec,
+        shape: &'a Shape,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            empty: sql::is_empty(connection, &shape.name)?,
+            identity: Identity::of(connection, spec, shape)?,
+            shape,
+        })
+    }
 }
 
 /// What does not change from batch to batch.
+#[derive(Clone)]
 pub(super) struct Plan {
     /// The columns of the batches.
     pub schema: SchemaRef,
@@ -40,8 +72,10 @@ pub(super) struct Plan {
     pub types: Vec<ValueType>,
     /// How rows are found.
     pub finder: Finder,
-    /// The columns that make a row changed.
-    pub compared: Vec<Compared>,
+    /// What of a stored row is looked at.
+    pub terms: Terms,
+    /// The columns of the batches as the table names them.
+    names: Vec<String>,
     /// How rows are written.
     pub statements: Statements,
     /// What SQLite's complaints about rows mean.
@@ -58,16 +92,19 @@ struct Column<'a> {
 }
 
 impl Plan {
-    /// The plan for batches of `schema` into a table that fits `spec`; a table that is `empty` holds nothing to look
-    /// up, and in mode insert the database itself says which keys it has when it is written to.
+    /// The plan for batches of `schema` into a table that fits `spec`; a table that is empty holds nothing to look up, and
+    /// in mode insert the database itself says which keys it has when it is written to.
     pub(super) fn new(
         spec: &TableSpec,
-        shape: &Shape,
+        known: &Known<'_>,
         schema: SchemaRef,
-        empty: bool,
         purpose: Purpose,
     ) -> Result<Self, TargetError> {
+        let shape = known.shape;
         let columns = columns(spec, shape, &schema)?;
+        if purpose != Purpose::Presence {
+            has_needed(spec, &columns)?;
+        }
         let index = key_index(spec, shape)?;
         let key: Vec<usize> = index
             .columns
@@ -79,25 +116,55 @@ impl Plan {
             .filter(|at| !key.contains(at))
             .filter(|at| columns.get(*at).is_some_and(|column| column.spec.write == WriteWhen::Always))
             .collect();
-        let compared: Vec<Compared> = set
+        let compared = set
             .iter()
             .filter_map(|at| Some((*at, columns.get(*at)?.spec)))
             .filter(|(_, spec)| spec.compare)
-            .map(|(column, spec)| Compared { column, null_keeps: spec.on_null == OnNull::Keep })
-            .collect();
+            .map(|(column, spec)| Compared { column, null_keeps: spec.on_null == OnNull::Keep });
+        let marks = spec.mirror.as_ref().and_then(mirror::mark_words);
+        let newer = spec.newer.filter(|_| purpose != Purpose::Presence);
+        let terms = Terms {
+            compared: compared.collect(),
+            newer: newer.and_then(|column| place(spec, &columns, column)),
+            mark: marks.is_some(),
+            key,
+        };
         let finder = match (spec.mode, purpose) {
             (Mode::Insert, Purpose::Load) => Finder::Nothing,
-            _ if empty => Finder::Nothing,
-            _ => finder(shape, index, &columns, &key, &compared),
+            _ if known.empty => Finder::Nothing,
+            _ => finder(known, index, &columns, &terms, marks.as_ref().map(|(marked, _)| &**marked)),
         };
+        let unmark = marks.map(|(_, unmark)| unmark);
         Ok(Self {
             types: columns.iter().map(|column| column.spec.value_type).collect(),
+            names: columns.iter().map(|column| column.name.to_owned()).collect(),
             finder,
-            compared,
-            statements: statements(shape, &columns, key, set),
+            statements: statements(known, &columns, terms.key.clone(), set, unmark.as_deref()),
             refusals: refusals(spec, shape, index),
+            terms,
             schema,
         })
+    }
+
+    /// The schema of batches that have the key's columns only.
+    pub(super) fn key_schema(&self) -> SchemaRef {
+        let fields = self.schema.fields().iter().enumerate();
+        let key = fields.filter(|(at, _)| self.terms.key.contains(at)).map(|(_, field)| Arc::clone(field));
+        Arc::new(Schema::new(key.collect::<Vec<_>>()))
+    }
+
+    /// The key's columns as the table names them, in the order of its index.
+    pub(super) fn key_names(&self) -> Vec<&str> {
+        self.terms.key.iter().filter_map(|at| self.names.get(*at)).map(String::as_str).collect()
+    }
+
+    /// Where columns of the table, each with its type, stand in the batches.
+    pub(super) fn places<'n>(
+        &self,
+        columns: impl Iterator<Item = (&'n str, ValueType)>,
+    ) -> Vec<(usize, ValueType)> {
+        let place = |(name, of)| Some((self.names.iter().position(|own| own == name)?, of));
+        columns.filter_map(place).collect()
     }
 
     /// The cells of a batch.
@@ -137,27 +204,67 @@ fn names<'a>(columns: &[Column<'a>], picked: &[usize]) -> Vec<&'a str> {
     picked.iter().filter_map(|at| columns.get(*at)).map(|column| column.name).collect()
 }
 
+/// Without the columns that say which row is newer, and what may vanish, nothing can be said about a row.
+fn has_needed(spec: &TableSpec, columns: &[Column<'_>]) -> Result<(), TargetError> {
+    let lacking = |picked: &[usize], key: &str| {
+        let lacks = |at: &&usize| place(spec, columns, **at).is_none();
+        let names = picked.iter().filter(lacks).filter_map(|at| spec.columns.get(*at));
+        let say = |column: &TargetColumn| {
+            let name = printable::short(&column.name, 100);
+            format!("the file has no column `{name}`, which `{key}` needs")
+        };
+        names.map(say).collect::<Vec<_>>()
+    };
+    let scope = spec.mirror.as_ref().map_or(&[][..], |mirror| &mirror.scope);
+    let mut lines = lacking(spec.newer.as_slice(), "newer");
+    lines.extend(lacking(scope, "scope"));
+    if lines.is_empty() { Ok(()) } else { Err(TargetError::Misfit(lines)) }
+}
+
+/// Where a column of the spec stands in the batches.
+fn place(spec: &TableSpec, columns: &[Column<'_>], column: usize) -> Option<usize> {
+    let name = &spec.columns.get(column)?.name;
+    columns.iter().position(|column| column.spec.name == *name)
+}
+
+/// `marked` is the expression that says whether a row is.
 fn finder(
-    shape: &Shape,
+    known: &Known<'_>,
     index: &Unique,
     columns: &[Column<'_>],
-    key: &[usize],
-    compared: &[Compared],
+    terms: &Terms,
+    marked: Option<&str>,
 ) -> Finder {
-    let key = names(columns, key);
-    let compared = compared.iter().map(|compared| compared.column).collect::<Vec<_>>();
-    let select = [key.clone(), names(columns, &compared)].concat();
-    if shape.utf8 && index.one_direction {
-        Finder::Walk(sql::walk(&shape.name, &select, &key, index.index.as_deref()))
+    let key = names(columns, &terms.key);
+    let compared = terms.compared.iter().map(|compared| compared.column);
+    let picked: Vec<usize> = terms.key.iter().copied().chain(compared).chain(terms.newer).collect();
+    let mut select: Vec<String> = names(columns, &picked).into_iter().map(sql::quoted).collect();
+    select.extend(marked.map(str::to_owned));
+    if let Some(Identity::Number(name)) = known.identity {
+        select.push(name.to_owned());
+    }
+    let (table, select) = (&known.shape.name, select.join(", "));
+    if known.shape.utf8 && index.one_direction {
+        Finder::Walk(sql::walk(table, &select, &key, index.index.as_deref()))
     } else {
-        Finder::Point(sql::point(&shape.name, &select, &key))
+        Finder::Point(sql::point(table, &select, &key))
     }
 }
 
-fn statements(shape: &Shape, columns: &[Column<'_>], key: Vec<usize>, set: Vec<usize>) -> Statements {
+fn statements(
+    known: &Known<'_>,
+    columns: &[Column<'_>],
+    key: Vec<usize>,
+    set: Vec<usize>,
+    unmark: Option<&str>,
+) -> Statements {
+    let shape = known.shape;
+    // Where the file brings the numbers of rows, those of a group do not follow one another.
+    let numbered = matches!(known.identity, Some(Identity::Number(_)));
+    let brings_numbers = numbered && columns.iter().any(|column| Some(column.stored) == shape.alias);
     let (group, group_conflict, conflict) = if shape.triggers {
         (1, OnConflict::Unsaid, OnConflict::Unsaid)
-    } else if shape.refers_to_itself {
+    } else if shape.refers_to_itself || brings_numbers {
         // Whether a row may refer to one that follows it must not depend on how rows are grouped.
         (1, OnConflict::Abort, OnConflict::Abort)
     } else {
@@ -174,14 +281,15 @@ fn statements(shape: &Shape, columns: &[Column<'_>], key: Vec<usize>, set: Vec<u
         insert_group: sql::insert(&shape.name, &all, group, group_conflict),
         group,
         insert: sql::insert(&shape.name, &all, 1, conflict),
-        update: if set.is_empty() {
+        update: if set.is_empty() && unmark.is_none() {
             String::new()
         } else {
-            sql::update(&shape.name, &assignments, &names(columns, &key), conflict)
+            sql::update(&shape.name, &assignments, unmark, &names(columns, &key), conflict)
         },
         set,
         key,
         guarded: shape.leaves_traces,
+        numbered,
     }
 }
 
@@ -200,12 +308,13 @@ mod tests {
     use crate::targets::sqlite::shape;
 
     fn finder_for(sql: &str, mode: Mode, empty: bool) -> Finder {
-        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(sql).unwrap();
         let mut spec = spec(vec![column("a", ValueType::Text), column("b", ValueType::Text)], 2);
         spec.mode = mode;
         let shape = shape::read(&connection, "t").unwrap().unwrap();
-        Plan::new(&spec, &shape, schema(&spec), empty, Purpose::Load).unwrap().finder
+        let known = Known { shape: &shape, empty, identity: None };
+        Plan::new(&spec, &known, schema(&spec), Purpose::Load).unwrap().finder
     }
 
     #[test]

@@ -71,6 +71,10 @@ pub(super) struct Shape {
     pub strict: bool,
     /// Its columns.
     pub columns: Vec<StoredColumn>,
+    /// The name by which the number that SQLite gives each row can be asked for; none where there is none.
+    pub rowid: Option<&'static str>,
+    /// The column that is another name of that number.
+    pub alias: Option<usize>,
     /// Its unique indices.
     pub uniques: Vec<Unique>,
     /// Writing to it can run a trigger.
@@ -117,7 +121,7 @@ pub(super) fn table_names(connection: &Connection) -> Result<Vec<String>> {
 pub(super) fn read(connection: &Connection, table: &str) -> Result<Option<Shape>> {
     let found = connection
         .query_row(
-            "SELECT l.name, l.type, l.strict, coalesce(s.sql, '') FROM pragma_table_list l
+            "SELECT l.name, l.type, l.strict, coalesce(s.sql, ''), l.wr FROM pragma_table_list l
              LEFT JOIN main.sqlite_schema s ON s.name = l.name AND s.type IN ('table', 'view')
              WHERE l.schema = 'main' AND l.name = ?1 COLLATE NOCASE",
             [table],
@@ -127,14 +131,16 @@ pub(super) fn read(connection: &Connection, table: &str) -> Result<Option<Shape>
                     row.get::<_, String>(1)?,
                     row.get(2)?,
                     row.get::<_, String>(3)?,
+                    row.get::<_, bool>(4)?,
                 ))
             },
         )
         .optional()?;
-    let Some((name, kind, strict, sql)) = found else { return Ok(None) };
+    let Some((name, kind, strict, sql, without_rowid)) = found else { return Ok(None) };
     let mut columns = columns(connection, &name, strict)?;
     let mut uniques = uniques(connection, &name)?;
-    if let Some(alias) = rowid_alias(connection, &name)?
+    let alias = rowid_alias(connection, &name)?;
+    if let Some(alias) = alias
         && let Some(column) = columns.get_mut(alias)
     {
         column.not_null = false;
@@ -169,6 +175,8 @@ pub(super) fn read(connection: &Connection, table: &str) -> Result<Option<Shape>
             _ => Kind::Virtual,
         },
         strict,
+        rowid: if without_rowid { None } else { rowid(&columns) },
+        alias,
         columns,
         uniques,
         triggers,
@@ -178,6 +186,12 @@ pub(super) fn read(connection: &Connection, table: &str) -> Result<Option<Shape>
         utf8: encoding == "UTF-8",
         name,
     }))
+}
+
+/// A name of the row's number that no column has taken.
+fn rowid(columns: &[StoredColumn]) -> Option<&'static str> {
+    let taken = |name: &&str| columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    ["rowid", "_rowid_", "oid"].into_iter().find(|name| !taken(name))
 }
 
 fn columns(connection: &Connection, table: &str, strict: bool) -> Result<Vec<StoredColumn>> {

@@ -66,15 +66,22 @@ pub(super) fn insert(table: &str, columns: &[&str], rows: usize, on_conflict: On
 }
 
 /// An UPDATE of one row by its key: first the parameters of `set`, whose flag says that NULL keeps what is stored,
-/// then those of the key.
-pub(super) fn update(table: &str, set: &[(&str, bool)], key: &[&str], on_conflict: OnConflict) -> String {
-    let assignments: Vec<String> = set
+/// then those of the key. `also` is one more assignment.
+pub(super) fn update(
+    table: &str,
+    set: &[(&str, bool)],
+    also: Option<&str>,
+    key: &[&str],
+    on_conflict: OnConflict,
+) -> String {
+    let mut assignments: Vec<String> = set
         .iter()
         .map(|(name, keep)| {
             let name = quoted(name);
             if *keep { format!("{name} = coalesce(?, {name})") } else { format!("{name} = ?") }
         })
         .collect();
+    assignments.extend(also.map(str::to_owned));
     format!(
         "UPDATE{} {} SET {} WHERE {}",
         on_conflict.words(),
@@ -84,16 +91,16 @@ pub(super) fn update(table: &str, set: &[(&str, bool)], key: &[&str], on_conflic
     )
 }
 
-/// A SELECT of the row with a key.
-pub(super) fn point(table: &str, columns: &[&str], key: &[&str]) -> String {
-    format!("SELECT {} FROM {} WHERE {}", quoted_list(columns.iter().copied()), quoted(table), equal(key))
+/// A SELECT of `expressions` from the row with a key.
+pub(super) fn point(table: &str, expressions: &str, key: &[&str]) -> String {
+    format!("SELECT {expressions} FROM {} WHERE {}", quoted(table), equal(key))
 }
 
-/// A SELECT that goes through the table in the order of its key, from a given key on.
+/// A SELECT of `expressions` that goes through the table in the order of its key, from a given key on.
 ///
 /// The index is named because a planner misled by old statistics might sort the whole table for every seek. `None`
 /// stands for the rowid.
-pub(super) fn walk(table: &str, columns: &[&str], key: &[&str], index: Option<&str>) -> String {
+pub(super) fn walk(table: &str, expressions: &str, key: &[&str], index: Option<&str>) -> String {
     let from = match key {
         [name] => format!("{} >= ?", quoted(name)),
         names => {
@@ -101,14 +108,14 @@ pub(super) fn walk(table: &str, columns: &[&str], key: &[&str], index: Option<&s
         }
     };
     format!(
-        "SELECT {} FROM {} {} WHERE {from} ORDER BY {}",
-        quoted_list(columns.iter().copied()),
+        "SELECT {expressions} FROM {} {} WHERE {from} ORDER BY {}",
         quoted(table),
         index.map_or_else(|| "NOT INDEXED".to_owned(), |name| format!("INDEXED BY {}", quoted(name))),
         quoted_list(key.iter().copied())
     )
 }
 
-fn equal(key: &[&str]) -> String {
+/// The condition that names are equal to parameters.
+pub(super) fn equal(key: &[&str]) -> String {
     key.iter().map(|name| format!("{} = ?", quoted(name))).collect::<Vec<_>>().join(" AND ")
 }

@@ -75,6 +75,15 @@ pub(super) fn instant(bytes: &[u8]) -> Option<i64> {
     (timestamp.subsec_nanosecond() % 1_000 == 0).then(|| timestamp.as_microsecond())
 }
 
+/// True for a day as it is stored: `2026-11-20`, which sorts as days do.
+pub(super) fn is_date(bytes: &[u8]) -> bool {
+    bytes.len() == 10
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

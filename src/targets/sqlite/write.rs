@@ -1,6 +1,8 @@
 //! Writing the rows of a batch: in their order, several to a statement where that is safe, one by one where a row has
 //! to be told from its neighbours.
 
+use std::ops::RangeInclusive;
+
 use rusqlite::{CachedStatement, Connection, Error, types::ToSqlOutput};
 
 use super::{
@@ -27,6 +29,8 @@ pub(super) struct Statements {
     pub key: Vec<usize>,
     /// A refused row may leave traces that its statement does not undo: guard each row by a savepoint.
     pub guarded: bool,
+    /// The numbers that SQLite gives new rows are wanted; those of a group follow one another.
+    pub numbered: bool,
 }
 
 /// What became of the rows.
@@ -38,6 +42,10 @@ pub(super) struct Written {
     pub updated: u64,
     /// Rows that were there already.
     pub unchanged: u64,
+    /// Rows that were there with other values that are not older.
+    pub superseded: u64,
+    /// The numbers of new rows, where they are wanted.
+    pub numbers: Vec<RangeInclusive<i64>>,
     /// Rows that were not taken: number in the batch, and why.
     pub refused: Vec<(usize, Refusal)>,
 }
@@ -86,6 +94,7 @@ impl<'a> Writer<'a> {
         for (row, decision) in decisions.iter().enumerate() {
             match decision {
                 Decision::Unchanged => self.written.unchanged += 1,
+                Decision::Superseded => self.written.superseded += 1,
                 Decision::Insert => {
                     group.push(row);
                     if group.len() >= self.statements.group {
@@ -125,6 +134,7 @@ impl<'a> Writer<'a> {
             }
         };
         self.written.inserted += inserted as u64;
+        self.note_numbers(inserted);
         self.insert_each(rows.get(inserted..).unwrap_or_default())
     }
 
@@ -149,10 +159,26 @@ impl<'a> Writer<'a> {
         }
         match refusal {
             Some(refusal) => self.written.refused.push((row, refusal)),
-            None if what == Decision::Insert => self.written.inserted += 1,
+            None if what == Decision::Insert => {
+                self.written.inserted += 1;
+                self.note_numbers(1);
+            }
             None => self.written.updated += 1,
         }
         Ok(())
+    }
+
+    /// The last rows that were written are new.
+    fn note_numbers(&mut self, rows: usize) {
+        if !self.statements.numbered || rows == 0 {
+            return;
+        }
+        let last = self.connection.last_insert_rowid();
+        let first = last - (rows as i64 - 1);
+        match self.written.numbers.last_mut() {
+            Some(range) if range.end().checked_add(1) == Some(first) => *range = *range.start()..=last,
+            _ => self.written.numbers.push(first..=last),
+        }
     }
 
     fn execute(&mut self, row: usize, what: Decision) -> rusqlite::Result<usize> {

@@ -92,7 +92,7 @@ fn in_mode_insert_a_known_key_is_refused_as_a_load_would() {
     let mut comparison = place.target().compare(&spec, schema(&spec)).unwrap();
     let refusals = comparison.compare(&batch, None).unwrap();
     assert_eq!((refusals.len(), refusals[0].rule, refusals[0].origin.record), (1, Rule::Key, 2));
-    assert_eq!(comparison.finish(None).unwrap().inserted, 1);
+    assert_eq!(comparison.finish().unwrap().inserted, 1);
     let (_, refused) = place.load(&spec, &pairs(&[("a", "1"), ("b", "2")]));
     assert_eq!(refused[0].message, refusals[0].message);
 }
@@ -108,7 +108,7 @@ fn a_comparison_neither_waits_for_writers_nor_keeps_them_waiting_and_sees_one_st
     finish(load, 0);
     place.load(&pair(), &pairs(&[("c", "3")]));
     comparison.compare(&batch(&pair(), &pairs(&[("a", "1"), ("c", "3")])), None).unwrap();
-    let tally = comparison.finish(None).unwrap();
+    let tally = comparison.finish().unwrap();
     assert_eq!((tally.unchanged, tally.inserted, tally.updated), (1, 1, 0), "as it stood when it began");
 }
 
@@ -122,5 +122,5 @@ fn a_caller_that_has_seen_enough_is_told_no_more_and_the_counts_go_on() {
         let mut count = |_| seen += 1;
         comparison.compare(&batch, if at == 0 { Some(&mut count) } else { None }).unwrap();
     }
-    assert_eq!((seen, comparison.finish(None).unwrap().inserted), (1, 3));
+    assert_eq!((seen, comparison.finish().unwrap().inserted), (1, 3));
 }

@@ -161,7 +161,7 @@ fn the_walk_uses_the_index_of_the_key_whatever_the_statistics_say() {
         let connection = Connection::open(&place.path).unwrap();
         let shape = crate::targets::sqlite::shape::read(&connection, "t").unwrap().unwrap();
         let index = shape.unique_on(&[0]).unwrap();
-        let sql = crate::targets::sqlite::sql::walk("t", &["k", "v"], &["k"], index.index.as_deref());
+        let sql = crate::targets::sqlite::sql::walk("t", "k, v", &["k"], index.index.as_deref());
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> =
             statement.query_map(["a"], |row| row.get(3)).unwrap().map(Result::unwrap).collect();

@@ -3,7 +3,9 @@
 mod comparing;
 mod counts;
 mod faults;
+mod mirrors;
 mod misfits;
+mod newer;
 mod refusals;
 mod values;
 
@@ -116,7 +118,7 @@ pub(super) fn open(target: &SqliteTarget, spec: &TableSpec, delivery: DeliveryId
 pub(super) fn finish(mut load: Box<dyn Load>, rejected: usize) -> Tally {
     let mut tally = load.counts();
     tally.rejected = rejected as u64;
-    tally.read = tally.loaded() + tally.rejected;
+    tally.read = tally.loaded() + tally.superseded + tally.rejected;
     load.seal(&tally, ContentHash([0; 32])).unwrap();
     load.commit().unwrap();
     tally
@@ -134,7 +136,7 @@ pub(super) fn compared(
         let refusals = comparison.compare(batch, Some(&mut |found| differences.push(found))).unwrap();
         assert!(refusals.is_empty(), "{refusals:?}");
     }
-    let tally = comparison.finish(Some(&mut |found| differences.push(found))).unwrap();
+    let tally = comparison.finish().unwrap();
     (tally, differences)
 }
 
@@ -158,6 +160,8 @@ pub(super) fn spec(columns: Vec<TargetColumn>, key: usize) -> TableSpec {
         key: (0..key).collect(),
         mode: Mode::Upsert,
         create: true,
+        newer: None,
+        mirror: None,
     };
     for column in spec.columns.iter_mut().take(key) {
         column.required = true;
