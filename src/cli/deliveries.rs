@@ -65,6 +65,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         name_contains: options.name.clone(),
         since_millis: options.since,
         until_millis: options.until,
+        open: false,
         limit: Some(options.limit),
         offset: options.offset,
     };
@@ -116,6 +117,9 @@ pub fn to_json(delivery: &DeliveryState) -> serde_json::Value {
         "outcome": delivery.state,
         "reason": delivery.reason,
         "message": delivery.message,
+        "corrects": delivery.corrects.map(|of| of.to_string()),
+        "reruns": delivery.reruns.map(|of| of.to_string()),
+        "rejects": delivery.rejects,
         "other": delivery.other.map(|other| other.to_string()),
         "tally": delivery.tally,
         "tables": delivery.tables,

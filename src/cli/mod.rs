@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 1 usage, configuration or fault; else 3 refused, held or waiting; else 2 loaded with rejects; else 0.
 
+mod again;
 mod check;
 mod complete;
 mod decide;
@@ -82,6 +83,10 @@ enum Command {
     Show(show::Options),
     /// List deliveries with rejects, or the rejects of one
     Rejects(rejects::Options),
+    /// Try the open rejects of a delivery again, under its mapping as it is today
+    Replay(again::Replay),
+    /// Load the archived file of a delivery once more, under its mapping as it is today
+    Rerun(again::Rerun),
     /// Try a failed or held delivery again
     Retry(decide::Delivery),
     /// Load a held delivery with the rejects it has
@@ -232,6 +237,8 @@ fn dispatch(arguments: &Arguments, output: &mut Output) -> Result<Exit, CommandE
         Command::Deliveries(options) => deliveries::run(common, options, output),
         Command::Show(options) => show::run(common, options, output),
         Command::Rejects(options) => rejects::run(common, options, output),
+        Command::Replay(options) => again::replay(common, options, output),
+        Command::Rerun(options) => again::rerun(common, options, output),
         Command::Retry(options) => decide::retry(common, options, output),
         Command::Approve(options) => decide::approve(common, options, output),
         Command::Decline(options) => decide::decline(common, options, output),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     exchange::report::sample_of,
-    ledger::{Filter, View},
+    ledger::{Filter, RejectCounts, View},
     mapping::Site,
     model::{State, printable},
     rejects::shown_value,
@@ -40,6 +40,23 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         Some(id) => one(&site, reader.view(), id, options.limit, output),
         None => all(reader.view(), options.limit, output),
     }
+}
+
+/// How many rejects stand where, in words.
+#[must_use]
+pub fn standing(counts: &RejectCounts) -> String {
+    let parts = [
+        (counts.open, "open"),
+        (counts.corrected, "corrected"),
+        (counts.overtaken, "overtaken"),
+        (counts.ignored, "ignored"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, name)| *count > 0 || *name == "open")
+        .map(|(count, name)| format!("{} {name}", thousands(*count)))
+        .collect();
+    parts.join(", ")
 }
 
 fn all(view: View<'_>, limit: u32, output: &mut Output) -> Result<Exit, CommandError> {

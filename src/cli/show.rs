@@ -7,14 +7,17 @@ use serde_json::json;
 
 use super::{
     CommandError, Common, Exit, deliveries, open_ledger, open_site,
-    output::{Output, moment, seconds, size, table, thousands},
+    output::{Output, counted, moment, seconds, size, table, thousands},
     summary::{balance, outcome_words},
 };
 use crate::{
-    exchange::inspect::{Inspector, LoadedRow},
-    ledger::{DeliveryState, Entry, Event, Stop, View},
+    exchange::{
+        corrections::corrected_plan,
+        inspect::{Inspector, LoadedRow},
+    },
+    ledger::{Closing, DeliveryState, Entry, Event, Ranges, Stop, View},
     mapping::{Plan, Site, compile},
-    model::{State, printable, reject::MASK},
+    model::{Reject, State, printable, reject::MASK},
     validate::work::RejectFile,
 };
 
@@ -86,6 +89,12 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
     if let Some(other) = &delivery.other {
         add("see also", other.to_string())?;
     }
+    if let Some(of) = &delivery.corrects {
+        add("corrects", of.to_string())?;
+    }
+    if let Some(of) = &delivery.reruns {
+        add("reruns", of.to_string())?;
+    }
     if let Some(mapping) = &delivery.mapping {
         let tables: Vec<&str> = delivery.tables.keys().map(String::as_str).collect();
         let tables = if tables.is_empty() { String::new() } else { format!(", table {}", tables.join(", ")) };
@@ -103,6 +112,9 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
     add("archive", archive(site, delivery))?;
     if let Some(tally) = &delivery.tally {
         add("counts", balance(tally))?;
+    }
+    if delivery.state == State::LoadedWithRejects && delivery.corrects.is_none() {
+        add("rejects", super::rejects::standing(&delivery.rejects))?;
     }
     for (rule, count) in &delivery.violations {
         add("violations", format!("{} {rule}", thousands(*count)))?;
@@ -130,6 +142,19 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
 
 fn event_json(entry: &Entry) -> serde_json::Value {
     json!({ "at": moment(entry.place.at_millis), "event": entry.event, "text": sentence(&entry.event) })
+}
+
+fn rejects_closed(how: &Closing, records: &Ranges) -> String {
+    let count = counted(records.count(), "reject");
+    match how {
+        Closing::Corrected { delivery } => format!("{count} corrected by {delivery}"),
+        Closing::Overtaken { delivery } => {
+            format!("{count} overtaken: {delivery} has loaded rows with their keys")
+        }
+        Closing::Ignored { person, reason } => {
+            format!("{count} ignored by {}: {}", printable::text(person), printable::text(reason))
+        }
+    }
 }
 
 /// An event as a sentence.
@@ -169,6 +194,8 @@ fn sentence(event: &Event) -> String {
         Event::Approved { rejected, by } => format!("approved by {by} with {} rejects", thousands(*rejected)),
         Event::Retried { by } => format!("another attempt asked for by {by}"),
         Event::ReportsWritten { .. } => "reports written again".to_owned(),
+        Event::RejectsOpened { .. } => "its rejects can be corrected and sent back".to_owned(),
+        Event::RejectsClosed { how, records } => rejects_closed(how, records),
         Event::Noted { text } => text.clone(),
     }
 }
@@ -181,11 +208,14 @@ fn rows(site: &Site, view: View<'_>, delivery: &DeliveryState) -> Result<Option<
     if !loaded || delivery.size == 0 {
         return Ok(None);
     }
-    let plan = kept_plan(site, view, delivery)?;
+    let mut plan = kept_plan(site, view, delivery)?;
+    if delivery.corrects.is_some() {
+        plan = corrected_plan(&plan, std::collections::BTreeMap::new());
+    }
     let path = site.settings.store.join("archive").join(&delivery.archive);
     let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let inspector = Inspector::new(&site.settings).map_err(|error| error.to_string())?;
-    let refused = refused_by_target(site, delivery);
+    let refused = refused(site, delivery);
     let mut rows = inspector
         .first_rows(&plan, Box::new(file.take(SEARCHED_BYTES)), ROWS + refused.len())
         .map_err(|error| error.to_string())?;
@@ -212,11 +242,15 @@ fn kept_plan(site: &Site, view: View<'_>, delivery: &DeliveryState) -> Result<Ar
         .map_err(|broken| broken.problems.to_string())
 }
 
-/// Records that only the database refused; none when there are no kept rejects.
-fn refused_by_target(site: &Site, delivery: &DeliveryState) -> Vec<u64> {
+/// Records that pass when they are read again and were not loaded all the same: those that only the database refused and, of a
+/// correction, those that were open no more. None when there are no kept rejects.
+fn refused(site: &Site, delivery: &DeliveryState) -> Vec<u64> {
     let path = site.settings.store.join("rejects").join(format!("{}.rejects", delivery.id));
     let Ok(file) = File::open(path) else { return Vec::new() };
-    let rejects = RejectFile::open(file).and_then(|file| file.target_rejects()).unwrap_or_default();
+    let rejects = RejectFile::open(file).and_then(|file| {
+        if delivery.corrects.is_some() { file.rejects()?.collect() } else { file.target_rejects() }
+    });
+    let rejects: Vec<Reject> = rejects.unwrap_or_default();
     rejects.into_iter().map(|reject| reject.position.record).collect()
 }
 
@@ -224,7 +258,7 @@ fn show_rows(columns: &[String], rows: &[LoadedRow], output: &mut Output) -> Res
     if rows.is_empty() {
         return Ok(());
     }
-    output.line(format!("\nfirst {} as loaded:", super::output::counted(rows.len() as u64, "row")))?;
+    output.line(format!("\nfirst {} as loaded:", counted(rows.len() as u64, "row")))?;
     let header: Vec<&str> = columns.iter().map(String::as_str).collect();
     let shown = |cell: &Option<String>| match cell {
         Some(text) => printable::short(text, CELL_CHARACTERS),

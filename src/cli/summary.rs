@@ -35,6 +35,7 @@ pub fn to_json(report: &DeliveryReport) -> serde_json::Value {
         "delivery": report.delivery.map(|id| id.to_string()),
         "file": file_name(&report.file),
         "mapping": report.mapping,
+        "corrects": report.corrects.map(|of| of.to_string()),
         "outcome": report.outcome,
         "reason": report.reason,
         "message": report.message,
@@ -165,6 +166,9 @@ fn block(report: &DeliveryReport, wharf: &str) -> Vec<String> {
     let mut add = |name: &str, text: String| lines.push(labelled(name, &text));
     if let Some(message) = &report.message {
         add("why", message.clone());
+    }
+    if let Some(of) = &report.corrects {
+        add("corrects", of.to_string());
     }
     let tables: Vec<&str> = report.tables.keys().map(String::as_str).collect();
     if let Some(mapping) = &report.mapping {

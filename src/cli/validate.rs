@@ -128,7 +128,13 @@ fn write(
     }
     let ids = passing_ids()?;
     let refused = inspection.outcome == Outcome::Refused;
-    let context = Context { seal: &work.seal, ids: &ids, report_max: site.settings.report_max, refused };
+    let context = Context {
+        seal: &work.seal,
+        ids: &ids,
+        report_max: site.settings.report_max,
+        refused,
+        corrects: false,
+    };
     let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());
     let paths = write_reports(folder, &name, work, context)?;
     let shown = |path: &Path| Some(path.to_string_lossy().into_owned());

@@ -1,7 +1,7 @@
 //! What a person decides about a delivery that waits for one: retry, approve, decline. The same for a command that works by
 //! itself and for a request to the engine that runs.
 
-use super::{DeliveryReport, Engine, EngineError, Observer, lanes::Lanes, recover::Plans};
+use super::{DeliveryReport, Engine, EngineError, Observer, lanes::Lanes, recover::Plans, take::TakenFile};
 use crate::{
     ledger::{Answer, DeliveryState, Event, Filter, IllegalTransition, LedgerError, Stop, Wish},
     model::{DeliveryId, Reason, State},
@@ -28,7 +28,12 @@ impl Engine {
         for report in recovered.set_aside {
             observer.ended(report);
         }
-        if let Decided::Ended(report) = self.carry_out(wish, by, None, &mut recovered.lanes)? {
+        if wish.takes() {
+            match self.take_wished(wish, None)? {
+                TakenFile::Jobs(jobs) => jobs.into_iter().for_each(|job| recovered.lanes.push(job, None)),
+                TakenFile::Ended(report) => observer.ended(*report),
+            }
+        } else if let Decided::Ended(report) = self.carry_out(wish, by, None, &mut recovered.lanes)? {
             observer.ended(*report);
         }
         self.drain(&mut recovered.lanes, observer)?;
@@ -45,7 +50,7 @@ impl Engine {
         lanes: &mut Lanes,
     ) -> Result<Decided, EngineError> {
         let (id, event) = match wish {
-            Wish::Load { .. } | Wish::Unknown => {
+            Wish::Load { .. } | Wish::Replay { .. } | Wish::Rerun { .. } | Wish::Unknown => {
                 return Err(EngineError::Decision("this is no decision about a delivery".to_owned()));
             }
             Wish::Retry { delivery } => (*delivery, Event::Retried { by: by.to_owned() }),
@@ -53,10 +58,15 @@ impl Engine {
                 (*delivery, Event::Approved { rejected: *rejected, by: by.to_owned() })
             }
             Wish::Decline { delivery } => return self.decline(*delivery, by, request, lanes),
+            Wish::Ignore { delivery, records, reason } => {
+                let events = self.ignore(*delivery, records.as_ref(), by, reason)?;
+                self.record_answering(*delivery, events, &answers(request, None))?;
+                return Ok(Decided::GoesOn);
+            }
         };
         let delivery = self.known(id)?;
         self.refuse_older(&delivery)?;
-        self.record_answering(id, vec![event], &answers(request, id))?;
+        self.record_answering(id, vec![event], &answers(request, Some(id)))?;
         lanes.unblock(id);
         let delivery = self.known(id)?;
         match self.job_again(&delivery)? {
@@ -74,13 +84,16 @@ impl Engine {
         }
     }
 
-    fn known(&self, id: DeliveryId) -> Result<DeliveryState, EngineError> {
+    pub(super) fn known(&self, id: DeliveryId) -> Result<DeliveryState, EngineError> {
         let found = self.ledger().view().by_id(id)?;
         Ok(found.ok_or_else(|| LedgerError::Unknown { wanted: id.to_string() })?)
     }
 
-    /// Old values must not replace new ones without anybody noticing.
-    fn refuse_older(&self, delivery: &DeliveryState) -> Result<(), EngineError> {
+    /// A delivery of the same mapping that came later and is loaded, if there is one.
+    pub(super) fn loaded_after(
+        &self,
+        delivery: &DeliveryState,
+    ) -> Result<Option<DeliveryState>, EngineError> {
         let loaded = Filter {
             states: vec![State::Loaded, State::LoadedWithRejects],
             mapping: delivery.mapping.clone(),
@@ -88,7 +101,13 @@ impl Engine {
             ..Filter::default()
         };
         let later = self.ledger().view().list(&loaded)?;
-        match later.iter().find(|later| later.arrival > delivery.arrival) {
+        Ok(later.into_iter().find(|later| later.arrival > delivery.arrival && later.corrects.is_none()))
+    }
+
+    /// Old values must not replace new ones without anybody noticing. Of a correction that is seen row by row.
+    fn refuse_older(&self, delivery: &DeliveryState) -> Result<(), EngineError> {
+        let later = if delivery.corrects.is_some() { None } else { self.loaded_after(delivery)? };
+        match later {
             Some(later) if delivery.state.needs_attention() => Err(EngineError::Decision(format!(
                 "{} ({}) came later and is loaded already, so loading {} now would put older values over newer ones; \
                  `decline` this one, or `wharf load --again` the later file after it",
@@ -132,7 +151,7 @@ impl Engine {
             worked_millis: delivery.worked_millis.unwrap_or(0),
         };
         let message = stop.message.clone();
-        self.record_answering(id, vec![Event::Refused(stop)], &answers(request, id))?;
+        self.record_answering(id, vec![Event::Refused(stop)], &answers(request, Some(id)))?;
         lanes.unblock(id);
         let mut report = DeliveryReport::of(&delivery, State::Refused);
         report.message = Some(message);
@@ -140,6 +159,7 @@ impl Engine {
     }
 }
 
-fn answers(request: Option<u64>, delivery: DeliveryId) -> Vec<(u64, Answer)> {
-    request.map(|number| (number, Answer::Accepted { deliveries: vec![delivery] })).into_iter().collect()
+fn answers(request: Option<u64>, delivery: Option<DeliveryId>) -> Vec<(u64, Answer)> {
+    let deliveries = delivery.into_iter().collect();
+    request.map(|number| (number, Answer::Accepted { deliveries })).into_iter().collect()
 }

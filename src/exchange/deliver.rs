@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fs::File, path::Path, time::Duration};
 
 use super::{
     DeliveryReport, Engine, EngineError, Observer, Sample, Step, backoff,
+    closing::RejectNews,
     lanes::{Blocker, Wait},
     load,
     pipeline::{self, PipelineError, PipelineOptions},
@@ -41,6 +42,8 @@ pub(super) struct End {
     pub(super) reports: Reports,
     pub(super) sample: Vec<Sample>,
     pub(super) retryable: bool,
+    /// What it means for rejects, if it is loaded.
+    pub(super) rejects: RejectNews,
 }
 
 impl End {
@@ -53,6 +56,7 @@ impl End {
             reports: Reports::default(),
             sample: Vec::new(),
             retryable: false,
+            rejects: RejectNews::default(),
         }
     }
 
@@ -173,7 +177,12 @@ impl Engine {
         events.push(Event::Started { attempt: job.attempts, plan });
         self.record_first(&mut job, events)?;
         let mut untold = Vec::new();
-        let end = match self.run_delivery(&job, mode, &mut untold, observer) {
+        let ran = match job.corrects {
+            Some(corrects) => self.plan_of_correction(&job, corrects).map(|plan| job.plan = plan),
+            None => Ok(()),
+        };
+        let ran = ran.and_then(|()| self.run_delivery(&job, mode, &mut untold, observer));
+        let end = match ran {
             Ok(end) => end,
             Err(Fault::Ledger(error)) => return Err(error.into()),
             Err(Fault::Stopped) => {
@@ -344,6 +353,7 @@ impl Engine {
             key_memory_bytes: share.bytes,
             keep_rows: true,
             secret: self.secret,
+            most_reject_keys: self.most_reject_keys(),
             stopping: &self.stopping,
         };
         let mut progress = |done| observer.progress(&job.file, Step::Validating, done, job.size);
@@ -419,12 +429,17 @@ impl Engine {
             untold.into_iter().chain([event]).map(|event| (job.id, event)).collect();
         let overtaken = if loaded { self.overtaken_by(job)? } else { Vec::new() };
         events.extend(overtaken.iter().map(|delivery| (*delivery, Event::Overtaken { by: job.id })));
-        self.ledger().append(self.clock.unix_millis(), &events)?;
+        if loaded {
+            self.append_loaded(job, end.tally.rejected, &end.rejects, events)?;
+        } else {
+            self.ledger().append(self.clock.unix_millis(), &events)?;
+        }
         let mut report = DeliveryReport::new(Some(job.id), &job.file, Some(&job.plan.name), end.outcome);
         (report.reason, report.message, report.tally) = (end.reason, end.message, end.tally);
         (report.tables, report.reports, report.sample) = (tables, end.reports, end.sample);
         (report.shadow, report.worked_millis) = (loaded && job.plan.shadow, worked_millis);
-        let blocks = end.outcome.needs_attention().then(|| job.blocker());
+        report.corrects = job.corrects;
+        let blocks = (end.outcome.needs_attention() && job.corrects.is_none()).then(|| job.blocker());
         Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken })
     }
 }
@@ -477,5 +492,6 @@ fn empty_file(plan: &Plan) -> End {
         reports: Reports::default(),
         sample: Vec::new(),
         retryable: false,
+        rejects: RejectNews::default(),
     }
 }

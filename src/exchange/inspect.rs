@@ -89,6 +89,7 @@ impl Inspector {
             key_memory_bytes: self.max_memory_bytes / 4,
             keep_rows,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
+            most_reject_keys: 0,
             stopping: &std::sync::atomic::AtomicBool::new(false),
         };
         let work = match pipeline::validate(plan, Box::new(file), options, &self.pool, progress) {
@@ -218,6 +219,7 @@ impl Inspector {
             key_memory_bytes: self.max_memory_bytes / 4,
             keep_rows: true,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
+            most_reject_keys: 0,
             stopping: &std::sync::atomic::AtomicBool::new(false),
         };
         let mut work = match pipeline::validate(plan, input, options, &self.pool, &mut |_| {}) {

@@ -299,6 +299,9 @@ impl Lane {
 /// The earliest held or failed delivery that came before this one, by its arrival or by the order of the table. The same
 /// bytes sent again for the same mapping are no later values: they may go, and make the other one void.
 fn behind(blockers: &BTreeMap<u64, Blocker>, job: &Job) -> Option<Wait> {
+    if job.corrects.is_some() {
+        return None; // its rows are looked at one by one when its turn comes
+    }
     let same = |blocker: &Blocker| blocker.hash == job.hash && blocker.mapping == job.plan.name;
     let before = |blocker: &Blocker| {
         blocker.arrival < job.arrival || blocker.order.as_ref().is_some_and(|order| *order < job.order)
@@ -359,6 +362,8 @@ pub(super) mod tests {
             postponed: 0,
             approved_rejects: None,
             again: false,
+            corrects: None,
+            reruns: None,
         }
     }
 

@@ -10,7 +10,9 @@ pub mod against;
 pub mod ask;
 pub mod backoff;
 pub mod clock;
+mod closing;
 pub mod compared;
+pub mod corrections;
 pub mod decide;
 pub mod deliver;
 pub mod inspect;
@@ -205,7 +207,7 @@ pub struct Engine {
     clock: Box<dyn Clock>,
     targets: Targets,
     memory: KeyMemory,
-    /// Keys the hashes of keys in this engine's work.
+    /// Keys the hashes of keys; made from the site's key, as hashes of the keys of rejects are kept.
     secret: [u64; 2],
     lock: Mutex<SiteLock>,
     /// No new work is begun, and what can be broken off is.
@@ -243,7 +245,7 @@ impl Engine {
             pool = pool.num_threads(threads.get());
         }
         let pool = pool.build().map_err(|error| EngineError::Start(error.to_string()))?;
-        let secret = [random::<8>()?, random::<8>()?].map(u64::from_le_bytes);
+        let secret = key_secret(&ledger.site().key);
         Ok(Self {
             identity: ledger.site().clone(),
             memory: KeyMemory::new(site.settings.max_memory_bytes / 4),
@@ -337,6 +339,14 @@ fn has_files(archive: &Path) -> bool {
         entry.file_type().is_file() && !entry.file_name().to_string_lossy().starts_with('.')
     };
     walkdir::WalkDir::new(archive).into_iter().flatten().any(|entry| whole(&entry))
+}
+
+/// What keys the hashes of keys, made from the site's key, so that a later run finds the same.
+fn key_secret(site_key: &[u8; 32]) -> [u64; 2] {
+    let derived = blake3::derive_key("wharf 2026-11-20 hashes of keys", site_key);
+    let word =
+        |from: usize| derived.iter().skip(from).take(8).fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    [word(0), word(8)]
 }
 
 fn random<const N: usize>() -> Result<[u8; N], EngineError> {

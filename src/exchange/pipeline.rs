@@ -51,6 +51,8 @@ pub struct PipelineOptions<'a> {
     pub keep_rows: bool,
     /// Keys the hashes of keys.
     pub secret: [u64; 2],
+    /// Keys of rejected records that are noted at most.
+    pub most_reject_keys: usize,
     /// Set when validation is to be broken off.
     pub stopping: &'a AtomicBool,
 }
@@ -79,6 +81,7 @@ pub fn validate(
         folder: options.work_folder,
         key_memory_bytes: usize::try_from(options.key_memory_bytes).unwrap_or(usize::MAX),
         keep_rows: options.keep_rows,
+        most_reject_keys: options.most_reject_keys,
     };
     let mut sequence = Sequence::new(Arc::clone(plan), &opened, &step, sequence_options)?;
 
@@ -142,25 +145,43 @@ pub fn read_records(
     let columns: Vec<_> = plan.columns.iter().map(|column| column.wanted.clone()).collect();
     let mut opened = plan.format.open(input, &columns)?;
     let (mut found, mut records) = (Vec::new(), Records::default());
+    let mut numbered: Vec<usize> = Vec::new();
     let (mut first, mut line) = (1u64, opened.lines_before + 1);
     while found.len() < wanted.len()
         && let Some(chunk) = opened.framer.next_chunk()?
     {
         opened.splitter.split(&chunk, &mut records);
-        for record in wanted.range(first..first + records.len() as u64) {
-            let at = (record - first) as usize;
+        if records.former.is_empty() {
+            numbered.clear();
+            numbered.extend(
+                wanted.range(first..first + records.len() as u64).map(|record| (record - first) as usize),
+            );
+        } else {
+            let is_wanted = |at: &usize| {
+                records.former.get(*at).is_some_and(|former| wanted.contains(&former.position.record))
+            };
+            numbered = (0..records.len()).filter(is_wanted).collect();
+        }
+        for at in numbered.iter().copied() {
+            let fields =
+                (0..records.width).map(|column| records.text_of(&chunk, at, column).into()).collect();
+            if let Some(former) = records.former.get(at) {
+                let (position, raw) = (former.position, former.raw.clone());
+                found.push(Reject { position, raw, fields, violations: Vec::new() });
+                continue;
+            }
             let place = records.places.get(at).copied().unwrap_or_default();
             let raw =
                 chunk.raw.get(place.byte as usize..(place.byte + place.length) as usize).unwrap_or_default();
             found.push(Reject {
                 position: Position {
-                    record: *record,
+                    record: first + at as u64,
                     line: line + u64::from(place.line),
                     byte: chunk.byte + u64::from(place.byte),
                     length: u64::from(place.length),
                 },
                 raw: raw.to_vec(),
-                fields: (0..records.width).map(|column| records.text_of(&chunk, at, column).into()).collect(),
+                fields,
                 violations: Vec::new(),
             });
         }

@@ -1,7 +1,7 @@
 //! What an engine finds when it begins: deliveries that an earlier one left unfinished, and those that wait for a person.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     DeliveryReport, Engine, EngineError, backoff,
+    corrections::corrected_plan,
     lanes::{Blocker, LaneId, Lanes, Wait},
     load,
     take::{self, Job},
@@ -193,7 +194,10 @@ impl Engine {
             hash: delivery.hash,
             archive: self.folders.archive().join(&delivery.archive),
             verify: true,
-            plan: Arc::clone(plan),
+            plan: match delivery.corrects {
+                Some(_) => corrected_plan(plan, BTreeMap::new()),
+                None => Arc::clone(plan),
+            },
             lane: self.lane(plan),
             order: plan.order_key(&delivery.file.to_text(), modified_nanos),
             waits_until: self.clock.elapsed() + plan.wait_limit.saturating_sub(waited),
@@ -202,7 +206,10 @@ impl Engine {
             attempts: delivery.attempts,
             postponed: delivery.postponed,
             approved_rejects: delivery.approved_rejects,
-            again: false,
+            // A person asked for the same bytes once more.
+            again: delivery.reruns.is_some(),
+            corrects: delivery.corrects,
+            reruns: delivery.reruns,
         }
     }
 
@@ -219,7 +226,7 @@ impl Engine {
         delivery: &DeliveryState,
         plan: Option<&Plan>,
     ) -> Option<(LaneId, Blocker)> {
-        let mapping = delivery.mapping.clone()?;
+        let mapping = delivery.mapping.clone().filter(|_| delivery.corrects.is_none())?;
         let lane = match plan {
             Some(plan) => self.lane(plan),
             None => self.lane(&*self.site.catalog.get(&mapping).ok()?),

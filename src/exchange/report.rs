@@ -43,6 +43,8 @@ pub struct DeliveryReport {
     pub shadow: bool,
     /// How long it took, in milliseconds.
     pub worked_millis: u64,
+    /// The delivery that it corrects rejects of.
+    pub corrects: Option<DeliveryId>,
 }
 
 impl DeliveryReport {
@@ -62,6 +64,7 @@ impl DeliveryReport {
             sample: Vec::new(),
             shadow: false,
             worked_millis: 0,
+            corrects: None,
         }
     }
 
@@ -77,6 +80,7 @@ impl DeliveryReport {
             tables: delivery.tables.clone(),
             reports: delivery.reports.clone(),
             worked_millis: delivery.worked_millis.unwrap_or_default(),
+            corrects: delivery.corrects,
             ..Self::new(Some(delivery.id), file, delivery.mapping.as_deref(), outcome)
         }
     }

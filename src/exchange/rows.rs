@@ -90,6 +90,7 @@ impl Engine {
             reports,
             sample: sample(work)?,
             retryable: false,
+            rejects: self.reject_news(job, work)?,
         })
     }
 
@@ -243,10 +244,18 @@ impl Engine {
             return Ok(Reports::default());
         }
         self.refuse_links(&self.folders.reports(&job.plan.name))?;
-        let ids = RejectIds::new(self.identity.key, job.id);
-        let context =
-            Context { seal: &work.seal, ids: &ids, report_max: self.site.settings.report_max, refused };
-        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &job.name, work, context)?;
+        // What a correction could not load keeps the ids that it has, and the name under which people know it.
+        let of = job.corrects.unwrap_or(job.id);
+        let former = job.corrects.map(|of| self.ledger().view().by_id(of)).transpose()?.flatten();
+        let name = former.map_or_else(|| job.name.clone(), |former| former.file);
+        let context = Context {
+            seal: &work.seal,
+            ids: &RejectIds::new(self.identity.key, of),
+            report_max: self.site.settings.report_max,
+            refused,
+            corrects: job.corrects.is_some(),
+        };
+        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &name, work, context)?;
         Ok(self.folders.report_paths(&paths))
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Engine, Observer, Step,
+    closing::RejectNews,
     compared::{self, CompareError},
     deliver::{End, Fault},
     preview::{ChangeShown, RowShown},
@@ -73,6 +74,7 @@ impl Engine {
             reports,
             sample: sample(work)?,
             retryable: false,
+            rejects: RejectNews::default(),
         })
     }
 

@@ -72,6 +72,10 @@ pub struct Job {
     pub approved_rejects: Option<u64>,
     /// It is loaded even if its bytes were loaded before.
     pub again: bool,
+    /// The delivery some of whose rejects it brings corrected.
+    pub corrects: Option<DeliveryId>,
+    /// The delivery whose file it loads once more.
+    pub reruns: Option<DeliveryId>,
 }
 
 impl Job {
@@ -269,6 +273,8 @@ impl Engine {
                 postponed: 0,
                 approved_rejects: None,
                 again: false,
+                corrects: None,
+                reruns: None,
             });
         }
         Ok(jobs)
@@ -408,7 +414,7 @@ impl Engine {
     }
 
     /// One folder a day, so that retention can take whole days away.
-    fn archive_path(&self, id: DeliveryId, name: &FileName) -> PathBuf {
+    pub(super) fn archive_path(&self, id: DeliveryId, name: &FileName) -> PathBuf {
         let now = i64::try_from(self.clock.unix_millis()).unwrap_or(i64::MAX);
         let day = jiff::Timestamp::from_millisecond(now)
             .map_or_else(|_| "undated".to_owned(), |now| now.strftime("%Y/%m/%d").to_string());
@@ -434,6 +440,9 @@ impl Engine {
                 .into_owned(),
             mapping: plan.map(|plan| plan.name.clone()),
             plan: plan.map(|plan| plan.fingerprint.clone()),
+            corrects: None,
+            returned: None,
+            reruns: None,
         })
     }
 
@@ -455,7 +464,7 @@ impl Engine {
     }
 }
 
-fn accepted(request: Option<u64>, deliveries: Vec<DeliveryId>) -> Vec<(u64, Answer)> {
+pub(super) fn accepted(request: Option<u64>, deliveries: Vec<DeliveryId>) -> Vec<(u64, Answer)> {
     request.map(|number| (number, Answer::Accepted { deliveries })).into_iter().collect()
 }
 

@@ -6,6 +6,7 @@
 //!
 //! A format is one entry of [`FORMATS`]; schema, reference and tests follow from the table.
 
+pub mod corrected;
 pub mod csv;
 pub mod text;
 
@@ -13,7 +14,7 @@ use std::{fmt::Debug, io::Read, ops::Range, sync::Arc};
 
 use thiserror::Error;
 
-use crate::model::{Reason, Violation};
+use crate::model::{Position, Reason, Violation};
 
 /// One format: how its options are described and read.
 pub struct FormatEntry {
@@ -84,6 +85,19 @@ pub trait Format: Send + Sync + Debug {
 
     /// The totals that the trailer states.
     fn controls(&self) -> &[Control];
+
+    /// The fields of a record that stands by itself, without file around it and without a line end. None unless it is
+    /// exactly one record of `width` fields without any fault.
+    fn split_record(&self, record: RawRecord<'_>, width: usize) -> Option<Vec<Box<str>>>;
+}
+
+/// A record that stands by itself.
+#[derive(Clone, Copy, Debug)]
+pub enum RawRecord<'a> {
+    /// As it came, in the format's encoding.
+    Bytes(&'a [u8]),
+    /// As somebody wrote it.
+    Text(&'a str),
 }
 
 /// The last record of a file that counts and sums the others.
@@ -258,6 +272,19 @@ pub struct Records {
     pub trailers: Vec<Trailer>,
     /// Physical lines of the chunk, comments and blank lines included.
     pub lines: u64,
+    /// For the records of a correction, one each: what they were before. Empty for any other file.
+    pub former: Vec<Former>,
+}
+
+/// A record of a correction as it was in the file that is corrected.
+#[derive(Clone, Debug)]
+pub struct Former {
+    /// Where it stood. It keeps that place in reports, so that people find it again.
+    pub position: Position,
+    /// Its bytes.
+    pub raw: Vec<u8>,
+    /// What is wrong with it whatever its values are.
+    pub wrong: Vec<Violation>,
 }
 
 impl Records {

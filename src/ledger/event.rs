@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::closing::{Closing, Ranges};
 use crate::model::{ContentHash, DeliveryId, FileName, Reason, Tally};
 
 /// One thing that happened to one delivery.
@@ -109,6 +110,21 @@ pub enum Event {
         /// Where they are now.
         reports: Reports,
     },
+    /// Its rejects can be corrected from now on.
+    RejectsOpened {
+        /// The table that they belong to: its connection, a slash, its name.
+        place: String,
+        /// Rejects that only lack a row of a table, by that table.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        missing: BTreeMap<String, u64>,
+    },
+    /// Some of its rejects are open no more.
+    RejectsClosed {
+        /// Why.
+        how: Closing,
+        /// Which.
+        records: Ranges,
+    },
     /// Something that its story should tell, for people only.
     Noted {
         /// The sentence.
@@ -148,6 +164,15 @@ pub struct Taken {
     /// Fingerprint of that mapping's plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// The delivery some of whose rejects it brings corrected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<DeliveryId>,
+    /// For a correction that came as a file: the copy of that file as it came, relative to the site's archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<String>,
+    /// The delivery whose archived file it loads once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reruns: Option<DeliveryId>,
 }
 
 /// Why a delivery did not load, and how far it had come.
@@ -200,6 +225,8 @@ impl Event {
             Self::Approved { .. } => "approved",
             Self::Retried { .. } => "retried",
             Self::ReportsWritten { .. } => "reports_written",
+            Self::RejectsOpened { .. } => "rejects_opened",
+            Self::RejectsClosed { .. } => "rejects_closed",
             Self::Noted { .. } => "noted",
         }
     }
@@ -306,6 +333,9 @@ pub(super) mod tests {
             archive: "2026/11/20/orders.csv".into(),
             mapping: Some("orders".into()),
             plan: Some("f00d".into()),
+            corrects: None,
+            returned: None,
+            reruns: None,
         }
     }
 
@@ -363,6 +393,14 @@ pub(super) mod tests {
             Event::Retried { by: "ada".into() },
             Event::ReportsWritten { reports: Reports { errors: Some("e.csv".into()), ..Reports::default() } },
             Event::Noted { text: "taken up again after a crash".into() },
+            Event::RejectsOpened {
+                place: "/orders".into(),
+                missing: BTreeMap::from([("customers".into(), 1)]),
+            },
+            Event::RejectsClosed {
+                how: Closing::Ignored { person: "ada".into(), reason: "a test".into() },
+                records: [2].into_iter().collect(),
+            },
         ]
     }
 

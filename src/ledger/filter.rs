@@ -18,6 +18,8 @@ pub struct Filter {
     pub since_millis: Option<u64>,
     /// Taken before this time, in milliseconds since 1970.
     pub until_millis: Option<u64>,
+    /// With open rejects.
+    pub open: bool,
     /// At most so many.
     pub limit: Option<u32>,
     /// Without the first so many.
@@ -48,6 +50,9 @@ impl Filter {
         if !self.states.is_empty() {
             parts.push(format!("state IN (?{})", ", ?".repeat(self.states.len() - 1)));
             values.extend(self.states.iter().map(|state| Value::Text(state.code().to_owned())));
+        }
+        if self.open {
+            parts.push("open > 0".to_owned());
         }
         let clause = if parts.is_empty() { String::new() } else { format!(" WHERE {}", parts.join(" AND ")) };
         (clause, values)

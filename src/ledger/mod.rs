@@ -7,6 +7,7 @@
 //! There is one writer at a time; readers ([`LedgerReader`]) work beside it, in any process. Nothing here reads the
 //! clock: callers give the time.
 
+pub mod closing;
 pub mod error;
 pub mod event;
 pub mod filter;
@@ -18,12 +19,13 @@ pub mod store;
 pub mod transition;
 pub mod view;
 
+pub use closing::{Closing, Ranges, RejectKey, RejectStates};
 pub use error::LedgerError;
 pub use event::{Event, Reports, Stop, Taken};
 pub use filter::Filter;
 pub use request::{Answer, Request, Wish};
 pub use schema::SCHEMA_VERSION;
-pub use state::{DeliveryState, Place};
+pub use state::{DeliveryState, Place, RejectCounts};
 pub use store::{Ledger, Site};
 pub use transition::{IllegalTransition, apply};
 pub use view::{Entry, KeptPlan, LedgerReader, LoadedBefore, View};

@@ -10,6 +10,7 @@ use rusqlite::{Row, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    closing::Ranges,
     event::raw_path,
     row::{self, Unsigned, integer},
 };
@@ -48,9 +49,46 @@ pub enum Wish {
         /// The delivery.
         delivery: DeliveryId,
     },
+    /// Try the open rejects of a delivery again.
+    Replay {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Fingerprint of the kept plan of its mapping as it is today; left out: as the engine knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<String>,
+    },
+    /// Load the archived file of a delivery once more.
+    Rerun {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Fingerprint of the kept plan of its mapping as it is today; left out: as the engine knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<String>,
+        /// Even though later files have been loaded.
+        #[serde(default)]
+        older: bool,
+    },
+    /// Nothing has to become of some rejects.
+    Ignore {
+        /// The delivery that rejected them.
+        delivery: DeliveryId,
+        /// The records; left out: all that are open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        records: Option<Ranges>,
+        /// Why.
+        reason: String,
+    },
     /// Something that this version does not understand.
     #[serde(skip)]
     Unknown,
+}
+
+impl Wish {
+    /// True when carrying it out begins with taking bytes, which takes time and is done one after the other.
+    #[must_use]
+    pub fn takes(&self) -> bool {
+        matches!(self, Self::Load { .. } | Self::Replay { .. } | Self::Rerun { .. })
+    }
 }
 
 /// Something that was asked.

@@ -8,7 +8,10 @@ use rusqlite::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{event::Reports, state::DeliveryState};
+use super::{
+    event::Reports,
+    state::{DeliveryState, RejectCounts},
+};
 use crate::model::{ContentHash, DeliveryId, FileName, Tally};
 
 /// Every stored column, in the order of [`values`] and [`read`].
@@ -18,7 +21,8 @@ macro_rules! columns {
          plan, state, attempts, reason, message, retryable, other, approved_rejects, changed_at, settled, \
          worked_millis, rejects_report, errors_report, tables, violations, \
          read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact, \
-         modified, not_before, unended, postponed"
+         modified, not_before, unended, postponed, \
+         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing"
     };
 }
 
@@ -33,7 +37,7 @@ const WRITE: &str = concat!(
     "INSERT INTO deliveries (",
     columns!(),
     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-     ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
+     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
      attempts = excluded.attempts, reason = excluded.reason, message = excluded.message,
      retryable = excluded.retryable, other = excluded.other, approved_rejects = excluded.approved_rejects,
      changed_at = excluded.changed_at, settled = excluded.settled, worked_millis = excluded.worked_millis,
@@ -42,7 +46,9 @@ const WRITE: &str = concat!(
      updated = excluded.updated, unchanged = excluded.unchanged, superseded = excluded.superseded,
      filtered = excluded.filtered, rejected = excluded.rejected, withheld = excluded.withheld,
      deleted = excluded.deleted, exact = excluded.exact, not_before = excluded.not_before,
-     unended = excluded.unended, postponed = excluded.postponed"
+     unended = excluded.unended, postponed = excluded.postponed, open = excluded.open,
+     corrected = excluded.corrected, overtaken = excluded.overtaken, ignored = excluded.ignored,
+     place = excluded.place, missing = excluded.missing"
 );
 
 /// Writes the row of a delivery, whether it is new or not.
@@ -66,8 +72,11 @@ impl FromSql for Unsigned {
     }
 }
 
-fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 41]> {
+fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 50]> {
     let number = |value: u64| Value::Integer(integer(value));
+    let name = |delivery: Option<DeliveryId>| {
+        delivery.map_or(Value::Null, |delivery| Value::Blob(delivery.as_bytes().to_vec()))
+    };
     let count =
         |part: fn(&Tally) -> u64| state.tally.as_ref().map_or(Value::Null, |tally| number(part(tally)));
     Ok([
@@ -89,7 +98,7 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 41]> {
         state.reason.map(|reason| word(&reason)).transpose()?.into(),
         state.message.clone().into(),
         state.retryable.into(),
-        state.other.map_or(Value::Null, |other| Value::Blob(other.as_bytes().to_vec())),
+        name(state.other),
         state.approved_rejects.map(integer).into(),
         number(state.changed_at_millis),
         state.settled.map(integer).into(),
@@ -112,6 +121,15 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 41]> {
         state.not_before_millis.map(integer).into(),
         Value::Integer(state.unended.into()),
         Value::Integer(state.postponed.into()),
+        name(state.corrects),
+        state.returned.clone().into(),
+        name(state.reruns),
+        number(state.rejects.open),
+        number(state.rejects.corrected),
+        number(state.rejects.overtaken),
+        number(state.rejects.ignored),
+        state.place.clone().into(),
+        json(&state.missing)?,
     ])
 }
 
@@ -137,7 +155,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         reason: row.optional_word()?,
         message: row.take()?,
         retryable: row.take()?,
-        other: row.take::<Option<[u8; 16]>>()?.map(DeliveryId::from_bytes),
+        other: row.delivery()?,
         approved_rejects: row.optional_number()?,
         changed_at_millis: row.number()?,
         settled: row.optional_number()?,
@@ -150,6 +168,17 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         not_before_millis: row.optional_number()?,
         unended: row.take()?,
         postponed: row.take()?,
+        corrects: row.delivery()?,
+        returned: row.take()?,
+        reruns: row.delivery()?,
+        rejects: RejectCounts {
+            open: row.number()?,
+            corrected: row.number()?,
+            overtaken: row.number()?,
+            ignored: row.number()?,
+        },
+        place: row.take()?,
+        missing: row.json()?,
     })
 }
 
@@ -168,6 +197,10 @@ impl Reader<'_, '_> {
 
     fn number(&mut self) -> rusqlite::Result<u64> {
         self.take().map(|Unsigned(value)| value)
+    }
+
+    fn delivery(&mut self) -> rusqlite::Result<Option<DeliveryId>> {
+        self.take::<Option<[u8; 16]>>().map(|bytes| bytes.map(DeliveryId::from_bytes))
     }
 
     fn optional_number(&mut self) -> rusqlite::Result<Option<u64>> {

@@ -10,10 +10,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::error::LedgerError;
 
 /// The version of the ledger that this program writes.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Step `n` leads from version `n` to `n + 1`. A step that has been released is never changed.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// Marks the file as ours ("WHRF"), for `file` and against mistakes.
 const APPLICATION_ID: u32 = 0x5748_5246;
@@ -126,13 +126,47 @@ const VERSION_2: &str = "
     CREATE INDEX requests_open ON requests (number) WHERE answer IS NULL;
 ";
 
+/// What becomes of rejects, and the deliveries that bring them corrected.
+const VERSION_3: &str = "
+    ALTER TABLE deliveries ADD COLUMN corrects BLOB;
+    ALTER TABLE deliveries ADD COLUMN returned TEXT;
+    ALTER TABLE deliveries ADD COLUMN reruns BLOB;
+    ALTER TABLE deliveries ADD COLUMN open INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN overtaken INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN ignored INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN place TEXT;
+    ALTER TABLE deliveries ADD COLUMN missing TEXT;
+    UPDATE deliveries SET open = rejected WHERE state = 'loaded_with_rejects' AND tables IS NOT NULL;
+    CREATE INDEX deliveries_that_correct ON deliveries (corrects) WHERE corrects IS NOT NULL;
+    CREATE INDEX deliveries_with_open_rejects ON deliveries (place) WHERE open > 0;
+    CREATE INDEX deliveries_that_lack ON deliveries (arrival) WHERE missing IS NOT NULL;
+
+    -- Keyed hashes of the keys of open rejects, by the arrival of their delivery.
+    CREATE TABLE reject_keys (
+        delivery INTEGER NOT NULL,
+        record INTEGER NOT NULL,
+        hash BLOB NOT NULL CHECK (length(hash) = 16),
+        PRIMARY KEY (delivery, record)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// What a reader of version `n` puts in front of its tables, so that every version is read in the same way. A reader may
 /// not bring a ledger up to date, and has to work before the first writer does.
 const READ_AS: [&str; SCHEMA_VERSION as usize] = [
     "",
     "
-    CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before, 0 AS unended, 0 AS postponed FROM main.deliveries;
+    CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before, 0 AS unended, 0 AS postponed,
+        NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
+        0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing FROM main.deliveries;
     CREATE TEMP TABLE requests (number INTEGER, at INTEGER, person TEXT, request TEXT, answered_at INTEGER, answer TEXT);
+    CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
+    ",
+    "
+    CREATE TEMP VIEW deliveries AS SELECT *,
+        NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
+        0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing FROM main.deliveries;
+    CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
     ",
 ];
 

@@ -81,6 +81,31 @@ pub struct DeliveryState {
     pub settled: Option<u64>,
     /// How long the last attempt worked, in milliseconds.
     pub worked_millis: Option<u64>,
+    /// The delivery some of whose rejects it brings corrected.
+    pub corrects: Option<DeliveryId>,
+    /// The archived copy of the file that the correction came as.
+    pub returned: Option<String>,
+    /// The delivery whose archived file it loads once more.
+    pub reruns: Option<DeliveryId>,
+    /// What has become of its rejects.
+    pub rejects: RejectCounts,
+    /// The table that its open rejects belong to: connection, slash, name.
+    pub place: Option<String>,
+    /// Rejects that only lacked a row of a table when they were last seen, by that table.
+    pub missing: BTreeMap<String, u64>,
+}
+
+/// How many rejects of a delivery stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RejectCounts {
+    /// They can be corrected.
+    pub open: u64,
+    /// A correction loaded them.
+    pub corrected: u64,
+    /// A later delivery loaded their key.
+    pub overtaken: u64,
+    /// Nothing has to become of them.
+    pub ignored: u64,
 }
 
 impl DeliveryState {
@@ -123,6 +148,12 @@ impl DeliveryState {
             changed_at_millis: place.at_millis,
             settled: None,
             worked_millis: None,
+            corrects: taken.corrects,
+            returned: taken.returned.clone(),
+            reruns: taken.reruns,
+            rejects: RejectCounts::default(),
+            place: None,
+            missing: BTreeMap::new(),
         }
     }
 

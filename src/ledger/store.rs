@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{
+    closing::{Ranges, RejectKey},
     error::LedgerError,
     event::Event,
     request::{self, Answer, Wish},
@@ -97,6 +98,21 @@ impl Ledger {
         events: &[(DeliveryId, Event)],
         answers: &[(u64, Answer)],
     ) -> Result<Vec<u64>, LedgerError> {
+        self.append_all(at_millis, events, answers, &[])
+    }
+
+    /// Appends events like [`Ledger::append_answering`], and with them the keys of rejects that are open from then on. Those
+    /// of rejects that the events close are forgotten.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn append_all(
+        &mut self,
+        at_millis: u64,
+        events: &[(DeliveryId, Event)],
+        answers: &[(u64, Answer)],
+        keys: &[RejectKey],
+    ) -> Result<Vec<u64>, LedgerError> {
         if events.is_empty() && answers.is_empty() {
             return Ok(Vec::new());
         }
@@ -113,12 +129,16 @@ impl Ledger {
             };
             let sequence = insert(&transaction, *delivery, at_millis, event).map_err(failed)?;
             let after = apply(before, Place { sequence, delivery: *delivery, at_millis }, event)?;
+            if let Event::RejectsClosed { records, .. } = event {
+                forget_keys(&transaction, after.arrival, records).map_err(failed)?;
+            }
             states.insert(*delivery, after);
             sequences.push(sequence);
         }
         for state in states.values() {
             row::write(&transaction, state).map_err(failed)?;
         }
+        keep_keys(&transaction, keys).map_err(failed)?;
         for (number, answer) in answers {
             request::answer(&transaction, at_millis, *number, answer).map_err(failed)?;
         }
@@ -202,6 +222,21 @@ impl Ledger {
         fold_all(&transaction, path)?;
         transaction.commit().map_err(failed)
     }
+}
+
+fn keep_keys(transaction: &Transaction<'_>, keys: &[RejectKey]) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO reject_keys (delivery, record, hash) VALUES (?1, ?2, ?3)";
+    let mut insert = transaction.prepare_cached(sql)?;
+    keys.iter()
+        .try_for_each(|key| insert.execute((integer(key.arrival), integer(key.record), key.hash)).map(|_| ()))
+}
+
+fn forget_keys(transaction: &Transaction<'_>, arrival: u64, records: &Ranges) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM reject_keys WHERE delivery = ?1 AND record BETWEEN ?2 AND ?3";
+    let mut delete = transaction.prepare_cached(sql)?;
+    records.iter().try_for_each(|(first, last)| {
+        delete.execute((integer(arrival), integer(first), integer(last))).map(|_| ())
+    })
 }
 
 fn stored(transaction: &Transaction<'_>, delivery: DeliveryId) -> rusqlite::Result<Option<DeliveryState>> {
@@ -435,7 +470,7 @@ pub(super) mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn the_table_of_deliveries_can_be_made_again_from_the_events(
-            steps in prop::collection::vec((1u8..5, 0usize..14, 1u32..4), 1..80)
+            steps in prop::collection::vec((1u8..5, 0usize..18, 1u32..4), 1..80)
         ) {
             let (_folder, mut ledger) = ledger();
             for (step, at_millis) in steps.chunks(3).zip(1..) {

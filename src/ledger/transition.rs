@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::{
+    closing::{Closing, Ranges},
     event::{Event, Stop},
     state::{DeliveryState, Place},
 };
@@ -54,6 +55,16 @@ pub enum IllegalTransition {
         before: u32,
         /// The number given.
         found: u32,
+    },
+    /// More rejects are closed than are open.
+    #[error("delivery {delivery}: {closed} rejects cannot be closed when {open} are open")]
+    Rejects {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its open rejects.
+        open: u64,
+        /// Those that were to be closed.
+        closed: u64,
     },
     /// Records are lost or counted twice.
     #[error("delivery {delivery}: the counts of {what} do not balance: {tally:?}")]
@@ -115,7 +126,16 @@ pub fn apply(
             state.message.clone_from(message);
             state.reports = reports.clone();
             state.worked_millis = Some(*worked_millis);
+            // What a correction could not load stays a reject of the delivery it corrects, and a shadow run has loaded
+            // nothing.
+            let is_open = state.corrects.is_none() && !tables.is_empty();
+            state.rejects.open = if is_open { tally.rejected } else { 0 };
         }
+        Event::RejectsOpened { place, missing } => {
+            state.place = Some(place.clone());
+            state.missing.clone_from(missing);
+        }
+        Event::RejectsClosed { how, records } => close(&mut state, how, records)?,
         Event::Refused(stop) => stopped(&mut state, State::Refused, place, stop)?,
         Event::Held(stop) => stopped(&mut state, State::Held, place, stop)?,
         Event::Failed { stop, retryable } => {
@@ -161,8 +181,24 @@ fn allowed(state: State, event: &Event) -> bool {
         Event::Approved { .. } => state == Held,
         Event::Retried { .. } => matches!(state, Held | Failed),
         Event::ReportsWritten { .. } => state != Taken && state != Waiting,
+        Event::RejectsOpened { .. } | Event::RejectsClosed { .. } => state == State::LoadedWithRejects,
         Event::Noted { .. } => true,
     }
+}
+
+fn close(state: &mut DeliveryState, how: &Closing, records: &Ranges) -> Result<(), IllegalTransition> {
+    let counts = &mut state.rejects;
+    let (delivery, open, closed) = (state.id, counts.open, records.count());
+    counts.open = open.checked_sub(closed).ok_or(IllegalTransition::Rejects { delivery, open, closed })?;
+    match how {
+        Closing::Corrected { .. } => counts.corrected += closed,
+        Closing::Overtaken { .. } => counts.overtaken += closed,
+        Closing::Ignored { .. } => counts.ignored += closed,
+    }
+    if counts.open == 0 {
+        state.missing.clear();
+    }
+    Ok(())
 }
 
 fn start(
@@ -262,6 +298,7 @@ mod tests {
         match event {
             "noted" if !from.is_empty() => vec!["same"],
             "reports_written" if !["", "taken", "waiting"].contains(&from) => vec!["same"],
+            "rejects_opened" | "rejects_closed" if from == "loaded_with_rejects" => vec!["same"],
             _ => TABLE
                 .iter()
                 .filter(|row| row.0 == from && row.1 == event)
@@ -290,7 +327,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_sequence_of_events_leaves_the_table_or_gives_two_outcomes(
-            steps in prop::collection::vec((0usize..14, 1u32..4), 1..60)
+            steps in prop::collection::vec((0usize..18, 1u32..4), 1..60)
         ) {
             let mut state: Option<DeliveryState> = None;
             let mut outcomes = 0;
@@ -309,6 +346,7 @@ mod tests {
                         state = Some(after);
                     }
                     Err(IllegalTransition::Attempt { .. }) => prop_assert!(event.name() == "started"),
+                    Err(IllegalTransition::Rejects { open, closed, .. }) => prop_assert!(closed > open),
                     Err(_) => prop_assert!(legal.is_empty(), "{from} -{}-> refused", event.name()),
                 }
             }

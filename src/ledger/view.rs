@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params_from_iter, types::Value};
 
 use super::{
+    closing::{RejectKey, RejectStates},
     error::LedgerError,
     event::Event,
     filter::Filter,
@@ -12,6 +13,7 @@ use super::{
     row::{self, Unsigned, integer},
     schema,
     state::{DeliveryState, Place},
+    store::Site,
 };
 use crate::model::{ContentHash, DeliveryId, State};
 
@@ -169,7 +171,8 @@ impl<'a> View<'a> {
     /// When the ledger cannot be read.
     pub fn latest_loaded(self, mapping: &str) -> Result<Option<LoadedBefore>, LedgerError> {
         let sql = "SELECT id, hash, plan FROM deliveries
-            WHERE mapping = ?1 AND state IN ('loaded', 'loaded_with_rejects') ORDER BY settled DESC LIMIT 1";
+            WHERE mapping = ?1 AND corrects IS NULL AND state IN ('loaded', 'loaded_with_rejects')
+            ORDER BY settled DESC LIMIT 1";
         self.one(sql, [mapping], |row| {
             Ok(LoadedBefore {
                 delivery: DeliveryId::from_bytes(row.get(0)?),
@@ -255,6 +258,88 @@ impl<'a> View<'a> {
     pub fn knows_size(self, size: u64) -> Result<bool, LedgerError> {
         let sql = "SELECT 1 FROM deliveries WHERE size = ?1 LIMIT 1";
         self.one(sql, [integer(size)], |_| Ok(())).map(|found| found.is_some())
+    }
+
+    /// Who this site is.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn site(self) -> Result<Site, LedgerError> {
+        let site = self.one("SELECT site_id, site_key FROM site", [], |row| {
+            Ok(Site { id: row.get(0)?, key: row.get(1)? })
+        })?;
+        site.ok_or_else(|| LedgerError::Foreign { path: self.path.to_path_buf() })
+    }
+
+    /// The deliveries whose names lie between two others, both included; at most a few share a moment.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn between(self, low: DeliveryId, high: DeliveryId) -> Result<Vec<DeliveryId>, LedgerError> {
+        let sql = "SELECT id FROM deliveries WHERE id BETWEEN ?1 AND ?2";
+        self.all(sql, (low.as_bytes(), high.as_bytes()), |row| row.get(0).map(DeliveryId::from_bytes))
+    }
+
+    /// Which rejects of a delivery are open no more.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn reject_states(self, delivery: DeliveryId) -> Result<RejectStates, LedgerError> {
+        // How the event begins is fixed: its tag comes first.
+        let sql = "SELECT sequence, delivery, at, event FROM events
+            WHERE delivery = ?1 AND event LIKE '{\"event\":\"rejects_closed\"%' ORDER BY sequence";
+        let entries = self.all(sql, [delivery.as_bytes()], read_event)?;
+        let closed = entries.into_iter().filter_map(|entry| match entry.event {
+            Event::RejectsClosed { how, records } => Some((how, records)),
+            _ => None,
+        });
+        Ok(RejectStates { closed: closed.collect() })
+    }
+
+    /// The deliveries that correct rejects of this one, the earliest arrival first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn corrections_of(self, delivery: DeliveryId) -> Result<Vec<DeliveryState>, LedgerError> {
+        let sql = format!("{} WHERE corrects = ?1 ORDER BY arrival", row::SELECT);
+        self.all(&sql, [delivery.as_bytes()], row::read)
+    }
+
+    /// The deliveries with open rejects that belong to this table, the earliest arrival first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn open_in(self, place: &str) -> Result<Vec<DeliveryState>, LedgerError> {
+        let sql = format!("{} WHERE place = ?1 AND open > 0 ORDER BY arrival", row::SELECT);
+        self.all(&sql, [place], row::read)
+    }
+
+    /// The open rejects of a table whose keys are known, by arrival and record: at most `limit`, those after `after` if that
+    /// is given.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn open_keys(
+        self,
+        place: &str,
+        after: Option<(u64, u64)>,
+        limit: u32,
+    ) -> Result<Vec<RejectKey>, LedgerError> {
+        let sql = "SELECT k.delivery, d.id, k.record, k.hash
+            FROM deliveries d JOIN reject_keys k ON k.delivery = d.arrival
+            WHERE d.place = ?1 AND d.open > 0 AND (k.delivery, k.record) > (?2, ?3)
+            ORDER BY k.delivery, k.record LIMIT ?4";
+        let (arrival, record) =
+            after.map_or((-1, 0), |(arrival, record)| (integer(arrival), integer(record)));
+        self.all(sql, (place, arrival, record, limit), |row| {
+            let number = |index| row.get(index).map(|Unsigned(value)| value);
+            Ok(RejectKey {
+                arrival: number(0)?,
+                delivery: DeliveryId::from_bytes(row.get(1)?),
+                record: number(2)?,
+                hash: row.get(3)?,
+            })
+        })
     }
 
     /// How many deliveries stand where; states without any are left out.

@@ -4,7 +4,9 @@
 //! corrected row is known again. `FILE.errors.csv` is for programs: one line a violation. Both are rendered from the work
 //! file only, so rendering again gives the same bytes.
 
+pub mod correction;
 pub mod errors_csv;
+pub mod ids;
 pub mod rejects_csv;
 pub mod spreadsheet;
 
@@ -13,10 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use correction::{Correction, CorrectionWriter};
+pub use ids::{RejectIds, RejectPlace};
 use thiserror::Error;
 
 use crate::{
-    model::{DeliveryId, FileName, Reject, reject::MASK},
+    model::{FileName, Reject, reject::MASK},
     validate::{Seal, ValidateError},
     wire::{self, AtomicFile, WireError},
 };
@@ -43,31 +47,6 @@ pub enum ReportError {
 /// Reports of one file name in one folder; more means that nobody takes them away.
 const MOST_SAME_NAME: u32 = 10_000;
 
-/// Makes the ids of rejects: nobody can guess one, and the same reject always has the same.
-#[derive(Clone)]
-pub struct RejectIds {
-    key: [u8; 32],
-    delivery: DeliveryId,
-}
-
-impl RejectIds {
-    /// The ids of a delivery's rejects, keyed with the site's secret.
-    #[must_use]
-    pub fn new(key: [u8; 32], delivery: DeliveryId) -> Self {
-        Self { key, delivery }
-    }
-
-    /// The id of the reject of this record: 128 bits in hex.
-    #[must_use]
-    pub fn id(&self, record: u64) -> String {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(b"wharf reject id");
-        hasher.update(self.delivery.as_bytes());
-        hasher.update(&record.to_le_bytes());
-        hasher.finalize().to_hex()[..32].to_owned()
-    }
-}
-
 /// What a report says besides the rejects themselves.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -79,6 +58,8 @@ pub struct Context<'a> {
     pub report_max: u64,
     /// Nothing of the file was loaded: it is to be sent again whole, not these rows.
     pub refused: bool,
+    /// They are rejects of an earlier delivery, whose reports have the same ids.
+    pub corrects: bool,
 }
 
 /// Where the two reports of a delivery stand.
@@ -127,7 +108,11 @@ pub fn write_reports(
         };
         // An attempt before this one may have found another record first: its report of errors tells which.
         let mut firsts = [first, first_record_in(&paths.errors)].into_iter().flatten();
-        let ours = firsts.any(|record| is_report_of(&paths.rejects, &context.ids.id(record)));
+        let ours = if context.corrects {
+            is_the_same(&paths.rejects, source, context)?
+        } else {
+            firsts.any(|record| is_report_of(&paths.rejects, &context.ids.id(record)))
+        };
         if !ours && (is_taken(&paths.rejects) || is_taken(&paths.errors)) {
             continue;
         }
@@ -171,6 +156,33 @@ pub fn render(
     }
     for_people.finish()?;
     for_programs.finish()
+}
+
+/// True when the report at `path` is what would be written.
+fn is_the_same(path: &Path, source: &dyn RejectSource, context: Context<'_>) -> Result<bool, ReportError> {
+    let Ok(file) = wire::open_regular(path) else { return Ok(false) };
+    let mut compared = Compared { file: io::BufReader::new(file), is_same: true };
+    render(source, context, &mut compared, &mut io::sink())?;
+    let mut rest = [0];
+    Ok(compared.is_same && matches!(compared.file.read(&mut rest), Ok(0)))
+}
+
+/// Takes bytes and compares them with those of a file.
+struct Compared {
+    file: io::BufReader<std::fs::File>,
+    is_same: bool,
+}
+
+impl Write for Compared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut found = vec![0; bytes.len()];
+        self.is_same = self.is_same && self.file.read_exact(&mut found).is_ok() && found == bytes;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn is_taken(path: &Path) -> bool {

@@ -125,6 +125,9 @@ impl PureStep {
                 arrays.push(column::run(column, *index as u16, &fields, &mut findings));
             }
         }
+        for (record, former) in records.former.iter_mut().enumerate() {
+            findings.extend(former.wrong.drain(..).map(|violation| (record as u32, violation)));
+        }
         // Columns were visited one after the other; within a record their order stays.
         findings.sort_by_key(|(record, _)| *record);
         let keys =

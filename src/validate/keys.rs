@@ -5,6 +5,7 @@
 //! only about keys that do stand twice, and a few more.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, BufWriter, Write},
     os::unix::fs::FileExt,
@@ -14,6 +15,25 @@ use std::{
 /// A keyed hash of a key's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash(pub [u64; 2]);
+
+impl KeyHash {
+    /// As bytes, which mean the same on every machine.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (part, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            part.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The hash that these bytes are.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+        let (high, low) = bytes.split_at(8);
+        Self([word(high), word(low)])
+    }
+}
 
 /// The table grows shard by shard, so that growing never needs twice its memory.
 const SHARDS: usize = 64;
@@ -108,6 +128,34 @@ impl KeyIndex {
         };
         self.held += 1;
         Ok(earlier)
+    }
+
+    /// The keys that these records claimed, in no order. Goes through the whole index.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keys_of(&self, records: &BTreeSet<u64>) -> io::Result<Vec<(u64, KeyHash)>> {
+        let mut found = Vec::new();
+        let mut see = |(key, record): (KeyHash, u64)| {
+            if record != 0 && records.contains(&record) {
+                found.push((record, key));
+            }
+        };
+        self.shards.iter().flat_map(|shard| shard.slots.iter().copied()).for_each(&mut see);
+        let mut page = vec![0u8; RUN_ENTRY_BYTES << 12];
+        for run in &self.runs {
+            let end = run.entries * RUN_ENTRY_BYTES as u64;
+            let mut at = 0;
+            while at < end {
+                let length = page.len().min(usize::try_from(end - at).unwrap_or(page.len()));
+                let part = page.get_mut(..length).unwrap_or_default();
+                run.file.read_exact_at(part, at)?;
+                let entries = part.as_chunks::<RUN_ENTRY_BYTES>().0;
+                entries.iter().map(|entry| (entry_key(entry), entry_record(entry))).for_each(&mut see);
+                at += length as u64;
+            }
+        }
+        Ok(found)
     }
 
     fn shard(&self, key: KeyHash) -> &Shard {
@@ -353,6 +401,9 @@ mod tests {
         for number in 20_000..22_000 {
             assert_eq!(index.find(key(number)).unwrap(), None);
         }
+        let mut found = index.keys_of(&[5, 19_999, 20_001].into()).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [(5, key(4)), (19_999, key(19_998))]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

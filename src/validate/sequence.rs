@@ -42,6 +42,8 @@ pub struct Sequence {
     violations: BTreeMap<Rule, u64>,
     controls: Vec<(i128, u64)>,
     trailers: Vec<(Trailer, u64, u64)>,
+    reject_keys: Vec<(u64, KeyHash)>,
+    most_reject_keys: usize,
 }
 
 /// How a sequence is set up.
@@ -53,6 +55,8 @@ pub struct SequenceOptions<'a> {
     pub key_memory_bytes: usize,
     /// Keep the rows, for loading; otherwise only rejects and counts.
     pub keep_rows: bool,
+    /// Keys of rejected records that are noted at most.
+    pub most_reject_keys: usize,
 }
 
 impl Sequence {
@@ -83,6 +87,8 @@ impl Sequence {
             violations: BTreeMap::new(),
             controls: vec![(0, 0); plan.control_columns.len()],
             trailers: Vec::new(),
+            reject_keys: Vec::new(),
+            most_reject_keys: options.most_reject_keys,
             plan,
         })
     }
@@ -114,6 +120,7 @@ impl Sequence {
             if findings.len() > found {
                 findings.sort_by_key(|(record, _)| *record);
             }
+            self.note_reject_keys(&view, &findings, &keys);
             self.put_rejects_aside(&view, findings)?;
             if self.work.keeps_rows() && keep.iter().any(|keep| *keep) {
                 let origins = self.origins(&view);
@@ -170,7 +177,43 @@ impl Sequence {
             target_reject_bytes: 0,
             target_reject_hash: ContentHash([0; 32]),
         };
-        self.work.seal(seal, self.superseded.finish()?)
+        let mut work = self.work.seal(seal, self.superseded.finish()?)?;
+        work.keys = Some(self.keys);
+        work.reject_keys = self.reject_keys;
+        Ok(work)
+    }
+
+    /// The number of a record in its file; one of a correction keeps that which it had.
+    fn number(&self, view: &View<'_>, at: usize) -> u64 {
+        let former = view.records.former.get(at).map(|former| former.position.record);
+        former.unwrap_or(self.records + at as u64 + 1)
+    }
+
+    /// Notes the keys of rejected records, where they can be read, so that it can be told when a later file brings the
+    /// same key.
+    fn note_reject_keys(&mut self, view: &View<'_>, findings: &Findings, keys: &[KeyHash]) {
+        if keys.is_empty() {
+            return;
+        }
+        let mut findings = findings.iter().peekable();
+        while let Some((at, first)) = findings.next() {
+            // One that repeats the key of an earlier record is corrected by another key, which nobody knows yet.
+            let mut is_readable = self.leaves_key(first);
+            while let Some((_, violation)) = findings.next_if(|(other, _)| other == at) {
+                is_readable &= self.leaves_key(violation);
+            }
+            if is_readable
+                && self.reject_keys.len() < self.most_reject_keys
+                && let Some(key) = keys.get(*at as usize)
+            {
+                self.reject_keys.push((self.number(view, *at as usize), *key));
+            }
+        }
+    }
+
+    /// True when a record of which this was found has a key all the same.
+    fn leaves_key(&self, violation: &Violation) -> bool {
+        violation.column.is_some_and(|column| !self.plan.table.key.contains(&usize::from(column)))
     }
 
     /// Lets the records that pass claim their keys and unique values; those that cannot are rejected.
@@ -190,7 +233,7 @@ impl Sequence {
             if !*keep {
                 continue;
             }
-            let record = self.records + at as u64 + 1;
+            let record = self.number(view, at);
             let key = keys.get(at).copied();
             let wrong = if unique.is_empty() {
                 self.claim_key(view, key, at, record)?
@@ -288,6 +331,17 @@ impl Sequence {
     fn origins(&self, view: &View<'_>) -> OriginArrays {
         let places = &view.records.places;
         let (byte, line, record) = (view.chunk.byte, self.lines + 1, self.records + 1);
+        let former = &view.records.former;
+        if !former.is_empty() {
+            let part = |of: fn(&Position) -> u64| former.iter().map(move |former| of(&former.position));
+            let length = |length: u64| u32::try_from(length).unwrap_or(u32::MAX);
+            return OriginArrays {
+                records: UInt64Array::from_iter_values(part(|place| place.record)),
+                lines: UInt64Array::from_iter_values(part(|place| place.line)),
+                bytes: UInt64Array::from_iter_values(part(|place| place.byte)),
+                lengths: UInt32Array::from_iter_values(part(|place| place.length).map(length)),
+            };
+        }
         OriginArrays {
             records: UInt64Array::from_iter_values(record..record + places.len() as u64),
             lines: UInt64Array::from_iter_values(places.iter().map(|place| line + u64::from(place.line))),
@@ -319,6 +373,14 @@ impl Sequence {
         let (start, length) = (place.byte as usize, place.length as usize);
         let broken = violations.iter().any(|violation| violation.column.is_none());
         let row = at * records.width;
+        let fields = if broken {
+            Vec::new()
+        } else {
+            (row..row + records.width).map(|span| view.field(span).into()).collect()
+        };
+        if let Some(former) = records.former.get(at) {
+            return Reject { position: former.position, raw: former.raw.clone(), fields, violations };
+        }
         Reject {
             position: Position {
                 record: self.records + at as u64 + 1,
@@ -327,11 +389,7 @@ impl Sequence {
                 length: chunk.oversized.map_or(length as u64, |large| large.bytes),
             },
             raw: chunk.raw.get(start..start + length).unwrap_or_default().to_vec(),
-            fields: if broken {
-                Vec::new()
-            } else {
-                (row..row + records.width).map(|span| view.field(span).into()).collect()
-            },
+            fields,
             violations,
         }
     }

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ValidateError,
+    keys::{KeyHash, KeyIndex},
     store::{RejectReader, RejectWriter},
     superseded::Superseded,
     verdict::Verdict,
@@ -160,7 +161,16 @@ impl WorkWriter {
         seal.rejects_are_ascii = self.rejects_are_ascii;
         seal.reject_bytes = rejects.bytes;
         seal.reject_hash = ContentHash(rejects.hash);
-        Ok(WorkFile { seal, rows, superseded, rejects, target_rejects: Vec::new(), target_rejected: 0 })
+        Ok(WorkFile {
+            seal,
+            rows,
+            superseded,
+            rejects,
+            target_rejects: Vec::new(),
+            target_rejected: 0,
+            keys: None,
+            reject_keys: Vec::new(),
+        })
     }
 }
 
@@ -201,6 +211,10 @@ pub struct WorkFile {
     rejects: Spooled,
     target_rejects: Vec<u8>,
     target_rejected: u64,
+    /// The keys of the rows that pass, each with its record; none when it was put together without them.
+    pub keys: Option<KeyIndex>,
+    /// Records that validation rejected and whose key can be read, with that key; a limited number, in file order.
+    pub reject_keys: Vec<(u64, KeyHash)>,
 }
 
 impl WorkFile {
@@ -244,6 +258,14 @@ impl WorkFile {
         self.seal.target_reject_bytes = self.target_rejects.len() as u64;
         self.seal.target_reject_hash = ContentHash(*blake3::hash(&self.target_rejects).as_bytes());
         Ok(())
+    }
+
+    /// The rejects that the target caused.
+    ///
+    /// # Errors
+    /// When they are damaged.
+    pub fn target_rejects(&self) -> Result<Vec<Reject>, ValidateError> {
+        read_target_rejects(&self.target_rejects)
     }
 
     /// All rejects in file order.

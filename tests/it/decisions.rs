@@ -85,7 +85,18 @@ fn a_held_delivery_loads_when_it_is_approved_and_its_story_names_who_did() {
     assert_eq!(loaded["reports"], held["reports"], "the reports are the same ones");
     assert_eq!(site.query("SELECT count(*) FROM prices"), [["3"]]);
     let told = events(&site, &held);
-    assert_eq!(told, ["taken", "started", "validated", "held", "approved", "started", "validated", "loaded"]);
+    let expected = [
+        "taken",
+        "started",
+        "validated",
+        "held",
+        "approved",
+        "started",
+        "validated",
+        "loaded",
+        "rejects_opened",
+    ];
+    assert_eq!(told, expected);
     assert!(site.run(["show", id(&held)]).out.contains("approved by tester with 2 rejects"));
     assert!(site.run(["status"]).out.contains("nothing needs a person"));
     // What has been decided cannot be decided again.

@@ -108,6 +108,9 @@ fn eventful_site() -> Site {
     load("stock_6.csv", "id,n\n1,z\n2,z\n3,z\n4,z\n");
     load("stock_\u{fc}.csv", "");
     load("unknown.csv", "id,n\n");
+    let open = load("stock_7.csv", "id,n\nD,1\nE,x\n");
+    site.write("mappings/inbound/stock.toml", mapping("stock", "").replace("integer", "text"));
+    site.run(["replay", &open]).exits(0);
     let failed = load("sales_1.csv", "id,n\nA,1\n");
     site.run(["retry", &failed]).exits(1);
     connect("sales.db");

@@ -134,7 +134,7 @@ fn show_tells_the_story_the_counts_and_the_first_five_rows_as_loaded() {
     }
     let story: Vec<&str> =
         shown["story"].as_array().unwrap().iter().map(|entry| text(&entry["event"]["event"])).collect();
-    assert_eq!(story, ["taken", "started", "validated", "loaded"]);
+    assert_eq!(story, ["taken", "started", "validated", "loaded", "rejects_opened"]);
     assert_eq!(shown["violations"], json!({ "type": 2 }));
     assert_eq!(fs::read(site.path(text(&shown["archive"]))).unwrap(), file.as_bytes());
     assert_eq!(shown["columns"], json!(["article", "count", "owner"]));

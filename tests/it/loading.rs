@@ -67,7 +67,7 @@ fn a_program_is_told_of_each_delivery_in_one_object_with_the_same_keys() {
         assert_eq!((&delivery["file"], &delivery["outcome"]), (&json!(name), &json!(outcome)));
         assert_eq!(
             keys(&delivery),
-            "delivery file mapping outcome reason message tally tables reports seconds"
+            "delivery file mapping corrects outcome reason message tally tables reports seconds"
         );
         assert_eq!(
             keys(&delivery["tally"]),

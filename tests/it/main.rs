@@ -16,6 +16,7 @@ mod loading;
 mod mapping_cli;
 mod previewing;
 mod readme;
+mod rejects;
 mod reports;
 mod running;
 mod share;

@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    super::{EngineError, decide::Decided, take::LoadOptions},
+    super::{
+        Engine, EngineError,
+        decide::Decided,
+        take::{LoadOptions, TakenFile},
+    },
     Runner,
     board::Unseen,
     work::{Done, caught},
@@ -54,7 +58,7 @@ impl Runner<'_> {
         let open = self.engine.ledger().view().open_requests(MOST_AT_ONCE)?;
         for request in open {
             // Files are taken one after the other, in the order in which they were asked for.
-            let waits = matches!(request.wish, Wish::Load { .. }) && self.busy.asked > 0;
+            let waits = request.wish.takes() && self.busy.asked > 0;
             if !waits && self.requests.in_hand.insert(request.number) {
                 self.answer(request)?;
             }
@@ -88,6 +92,21 @@ impl Runner<'_> {
             });
             return Ok(());
         }
+        if wish.takes() {
+            let engine = Arc::clone(&self.engine);
+            self.busy.asked += 1;
+            self.work(move || {
+                let taken = caught(|| engine.take_wished(&wish, Some(number)));
+                let result = match taken {
+                    Ok(Err(EngineError::Ledger(error))) if error.is_passing() => Err(error.into()),
+                    Ok(Err(error)) => engine.denied(number, error.to_string()),
+                    Ok(taken) => taken,
+                    Err(why) => engine.denied(number, why),
+                };
+                Done::Asked { number, result }
+            });
+            return Ok(());
+        }
         match self.engine.carry_out(&wish, &by, Some(number), &mut self.lanes) {
             Ok(Decided::GoesOn) => self.requests.done(number),
             Ok(Decided::Ended(report)) => {
@@ -110,10 +129,18 @@ impl Runner<'_> {
 
     fn deny(&mut self, number: u64, message: String) -> Result<(), EngineError> {
         tracing::warn!(request = number, "denied: {message}");
-        let now = self.engine.clock.unix_millis();
-        self.engine.ledger().append_answering(now, &[], &[(number, Answer::Denied { message })])?;
+        self.engine.denied(number, message)?;
         self.requests.done(number);
         Ok(())
+    }
+}
+
+impl Engine {
+    /// Answers a request that cannot be carried out.
+    fn denied(&self, number: u64, message: String) -> Result<TakenFile, EngineError> {
+        let now = self.clock.unix_millis();
+        self.ledger().append_answering(now, &[], &[(number, Answer::Denied { message })])?;
+        Ok(TakenFile::Jobs(Vec::new()))
     }
 }
 
@@ -123,6 +150,9 @@ fn words(wish: &Wish) -> String {
         Wish::Retry { delivery } => format!("retry {delivery}"),
         Wish::Approve { delivery, .. } => format!("approve {delivery}"),
         Wish::Decline { delivery } => format!("decline {delivery}"),
+        Wish::Replay { delivery, .. } => format!("replay {delivery}"),
+        Wish::Rerun { delivery, .. } => format!("rerun {delivery}"),
+        Wish::Ignore { delivery, .. } => format!("ignore rejects of {delivery}"),
         Wish::Unknown => "something that this version does not know".to_owned(),
     }
 }

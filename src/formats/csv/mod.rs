@@ -17,7 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Built, Control, Format, FormatEntry, FormatError, Opened, OptionProblem, TrailerOptions, Wanted, text,
+    Built, Chunk, Control, Format, FormatEntry, FormatError, Opened, OptionProblem, RawRecord, Records,
+    Splitter, TrailerOptions, Wanted, text,
 };
 use scan::Dialect;
 
@@ -218,6 +219,18 @@ fn one_ascii(text: &str) -> Option<u8> {
     }
 }
 
+/// For each wanted column the place among `names` that holds it, found by name or by number.
+pub(super) fn layout_of(
+    names: &[String],
+    by_name: bool,
+    wanted: &[Wanted],
+) -> Result<Vec<Option<usize>>, FormatError> {
+    if by_name {
+        return header::find_named(names, wanted, Unexpected::Ignore);
+    }
+    header::find_numbered(names.len(), wanted, Unexpected::Ignore).map(|(_, layout)| layout)
+}
+
 impl Format for Csv {
     fn name(&self) -> &'static str {
         ENTRY.name
@@ -233,6 +246,30 @@ impl Format for Csv {
 
     fn controls(&self) -> &[Control] {
         &self.options.controls
+    }
+
+    fn split_record(&self, record: RawRecord<'_>, width: usize) -> Option<Vec<Box<str>>> {
+        let (raw, encoding) = match record {
+            RawRecord::Bytes(bytes) => (bytes, self.encoding),
+            RawRecord::Text(text) => (text.as_bytes(), encoding_rs::UTF_8),
+        };
+        let decoded = text::LineDecoder::new(encoding).map(|mut decoder| {
+            let mut decoded = decoder.start();
+            decoder.decode(raw, 0, true, &mut decoded);
+            decoded
+        });
+        let mut chunk = Chunk { raw: raw.to_vec().into(), decoded, ..Chunk::default() };
+        chunk.check_text();
+        let splitter = split::CsvSplitter {
+            dialect: self.dialect.clone(),
+            width,
+            trailing_delimiter: self.options.trailing_delimiter,
+            trailer_starts_with: None,
+        };
+        let mut records = Records::default();
+        splitter.split(&chunk, &mut records);
+        let is_whole = records.len() == 1 && records.faults.is_empty() && records.undecodable.is_empty();
+        is_whole.then(|| (0..width).map(|column| records.text_of(&chunk, 0, column).into()).collect())
     }
 
     fn open(&self, input: Box<dyn Read + Send>, wanted: &[Wanted]) -> Result<Opened, FormatError> {

@@ -84,6 +84,7 @@ fn clear(records: &mut Records, width: usize) {
     records.scratch.clear();
     records.repaired = None;
     records.trailers.clear();
+    records.former.clear();
     records.lines = 0;
 }
 

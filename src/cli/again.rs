@@ -1,0 +1,119 @@
+//! `wharf replay` and `wharf rerun`: what was rejected, or a whole file, once more under the mapping as it is today.
+
+use clap::Args;
+
+use super::{
+    CommandError, Common, Exit,
+    load::{Terminal, at_work, person},
+    open_ledger, open_site,
+    output::Output,
+};
+use crate::{
+    exchange::{
+        Folders, Observer, ask,
+        clock::{Clock, SystemClock},
+    },
+    ledger::{DeliveryState, Filter, View, Wish},
+    mapping::Site,
+    wire::SiteLock,
+};
+
+/// Options of `wharf replay`.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// The id of a delivery, or the beginning of it; the name of a mapping stands for all its deliveries with open rejects
+    #[arg(required = true, value_name = "ID-or-MAPPING")]
+    ids: Vec<String>,
+}
+
+/// Options of `wharf rerun`.
+#[derive(Args, Debug)]
+pub struct Rerun {
+    /// The id of a delivery, or the beginning of it
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// Do it even though later files have been loaded, whose rows then get the older values
+    #[arg(long)]
+    older: bool,
+}
+
+/// Tries open rejects again.
+///
+/// # Errors
+/// When there is no such delivery, or its mapping is not valid.
+pub fn replay(common: &Common, options: &Replay, output: &mut Output) -> Result<Exit, CommandError> {
+    let site = open_site(common)?;
+    let reader = open_ledger(&site)?;
+    let mut deliveries: Vec<DeliveryState> = Vec::new();
+    for id in &options.ids {
+        for delivery in wanted(&site, reader.view(), id)? {
+            if !deliveries.iter().any(|known| known.id == delivery.id) {
+                deliveries.push(delivery);
+            }
+        }
+    }
+    let mut terminal = Terminal::new(output);
+    let (open, done): (Vec<_>, Vec<_>) =
+        deliveries.into_iter().partition(|delivery| delivery.rejects.open > 0);
+    for delivery in done {
+        terminal.note(&format!("{} ({}) has no open rejects: nothing to do", delivery.file, delivery.id));
+    }
+    let wish = |delivery: &DeliveryState, plan| Wish::Replay { delivery: delivery.id, plan };
+    carry_out(&site, "wharf replay", &open, wish, &mut terminal)?;
+    terminal.finish()
+}
+
+/// Loads archived files once more.
+///
+/// # Errors
+/// When there is no such delivery, or it would do harm.
+pub fn rerun(common: &Common, options: &Rerun, output: &mut Output) -> Result<Exit, CommandError> {
+    let site = open_site(common)?;
+    let reader = open_ledger(&site)?;
+    let deliveries: Vec<DeliveryState> =
+        options.ids.iter().map(|id| reader.view().delivery(id)).collect::<Result<_, _>>()?;
+    let mut terminal = Terminal::new(output);
+    let wish =
+        |delivery: &DeliveryState, plan| Wish::Rerun { delivery: delivery.id, plan, older: options.older };
+    carry_out(&site, "wharf rerun", &deliveries, wish, &mut terminal)?;
+    terminal.finish()
+}
+
+/// The deliveries that an argument of `replay` stands for.
+fn wanted(site: &Site, view: View<'_>, id: &str) -> Result<Vec<DeliveryState>, CommandError> {
+    if !site.catalog.iter().any(|entry| entry.name == id) {
+        return Ok(vec![view.delivery(id)?]);
+    }
+    let filter = Filter { mapping: Some(id.to_owned()), open: true, ..Filter::default() };
+    let mut open = view.list(&filter)?;
+    open.reverse();
+    Ok(open)
+}
+
+fn carry_out(
+    site: &Site,
+    command: &str,
+    deliveries: &[DeliveryState],
+    wish: impl Fn(&DeliveryState, Option<String>) -> Wish,
+    observer: &mut dyn Observer,
+) -> Result<(), CommandError> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let folders = Folders::of(site);
+    let is_running = SiteLock::holder(&folders.lock())?.is_some();
+    let now = SystemClock::default().unix_millis();
+    let mut wishes = Vec::new();
+    for delivery in deliveries {
+        // The mapping as it stands in the file today, not as an engine has read it some time ago.
+        let plan = match &delivery.mapping {
+            Some(mapping) if is_running => Some(ask::keep_plan(&folders, &*site.catalog.get(mapping)?, now)?),
+            _ => None,
+        };
+        wishes.push(wish(delivery, plan));
+    }
+    let by = person();
+    at_work(site, command, wishes, &by, observer, |engine, wishes, observer| {
+        wishes.iter().try_for_each(|wish| engine.decide(wish, &by, observer))
+    })
+}

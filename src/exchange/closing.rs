@@ -1,0 +1,265 @@
+//! What a load means for rejects: its own are open from now on, those that a correction loaded are closed, and so are older
+//! ones whose key it has loaded. All of it is recorded together with the load itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use super::{Engine, EngineError, deliver::Fault, take::Job};
+use crate::{
+    formats::{FormatError, corrected},
+    ledger::{Closing, Event, LedgerError, Ranges, RejectKey, View},
+    mapping::{Plan, plan::DuplicateKeys},
+    model::{DeliveryId, Rule},
+    validate::{WorkFile, keys::KeyHash, work::RejectFile},
+    wire::WireError,
+};
+
+/// Keys of open rejects looked up at once.
+const KEYS_AT_ONCE: u32 = 10_000;
+
+/// What a load means for rejects.
+#[derive(Debug, Default)]
+pub(super) struct RejectNews {
+    /// The keys of its own rejects, as far as they can be read.
+    keys: Vec<(u64, KeyHash)>,
+    /// Of its own rejects, those whose key another row of the file has loaded.
+    outdone: Vec<u64>,
+    /// For a correction: the records that are settled by it.
+    corrected: Vec<u64>,
+    /// Rejects of others whose key it has loaded, or of the delivery that it runs again.
+    overtaken: BTreeMap<DeliveryId, Vec<u64>>,
+}
+
+impl Engine {
+    /// Finds out what a load means for rejects, once it is known which rows the target took.
+    pub(super) fn reject_news(&self, job: &Job, work: &WorkFile) -> Result<RejectNews, Fault> {
+        let refused: BTreeSet<u64> =
+            work.target_rejects()?.iter().map(|reject| reject.position.record).collect();
+        let mut news =
+            RejectNews { overtaken: self.overtaken_rejects(job, work, &refused)?, ..RejectNews::default() };
+        match job.corrects {
+            Some(_) => news.corrected = self.corrected_records(job, work)?,
+            None if work.has_rejects() => self.own_keys(job, work, &refused, &mut news)?,
+            None => {}
+        }
+        if let Some(former) = job.reruns {
+            // What of the file still does not load is a reject of this delivery.
+            let open = self.kept_records(former)?;
+            news.overtaken.insert(former, open);
+        }
+        Ok(news)
+    }
+
+    /// The open rejects of other deliveries whose keys this one has loaded. A correction brings values as old as those of the
+    /// file that it belongs to: it outdoes only what stood before them.
+    fn overtaken_rejects(
+        &self,
+        job: &Job,
+        work: &WorkFile,
+        refused: &BTreeSet<u64>,
+    ) -> Result<BTreeMap<DeliveryId, Vec<u64>>, Fault> {
+        let mut overtaken: BTreeMap<DeliveryId, Vec<u64>> = BTreeMap::new();
+        let Some(loaded) = &work.keys else { return Ok(overtaken) };
+        let corrects = match job.corrects {
+            Some(delivery) => self.ledger().view().by_id(delivery)?,
+            None => None,
+        };
+        let place = self.place(&job.plan);
+        let mut after = None;
+        loop {
+            let page = self.ledger().view().open_keys(&place, after, KEYS_AT_ONCE)?;
+            let Some(last) = page.last() else { return Ok(overtaken) };
+            after = Some((last.arrival, last.record));
+            for key in &page {
+                let found = loaded
+                    .find(KeyHash::from_bytes(&key.hash))
+                    .map_err(crate::validate::ValidateError::from)?;
+                let Some(by) = found.filter(|record| !refused.contains(record)) else { continue };
+                let is_older = corrects
+                    .as_ref()
+                    .is_none_or(|corrects| (key.arrival, key.record) < (corrects.arrival, by));
+                if is_older {
+                    overtaken.entry(key.delivery).or_default().push(key.record);
+                }
+            }
+        }
+    }
+
+    /// The records of a correction that are rejects no more.
+    fn corrected_records(&self, job: &Job, work: &WorkFile) -> Result<Vec<u64>, Fault> {
+        let failed = |cause| Fault::from(WireError::io("read", &job.archive, cause));
+        let rejected: BTreeSet<u64> = work
+            .rejects()?
+            .map(|reject| reject.map(|reject| reject.position.record))
+            .collect::<Result<_, _>>()?;
+        let file = File::open(&job.archive).map_err(failed)?;
+        let records = corrected::record_numbers(file).map_err(|error| match error {
+            FormatError::Read(cause) => failed(cause),
+            other => Fault::Lasting(other.to_string()),
+        })?;
+        Ok(records.into_iter().filter(|record| !rejected.contains(record)).collect())
+    }
+
+    /// The keys of the delivery's own rejects, and which of them another row of the file has loaded: correcting those would
+    /// put one row of the file over another.
+    fn own_keys(
+        &self,
+        job: &Job,
+        work: &WorkFile,
+        refused: &BTreeSet<u64>,
+        news: &mut RejectNews,
+    ) -> Result<(), Fault> {
+        let Some(loaded) = &work.keys else { return Ok(()) };
+        let failed = crate::validate::ValidateError::from;
+        for (record, key) in &work.reject_keys {
+            let by = loaded.find(*key).map_err(failed)?.filter(|by| !refused.contains(by));
+            let later_wins = job.plan.duplicate_keys == DuplicateKeys::Last;
+            if by.is_some_and(|by| !later_wins || by > *record) {
+                news.outdone.push(*record);
+            } else {
+                news.keys.push((*record, *key));
+            }
+        }
+        let room = self.most_reject_keys().saturating_sub(news.keys.len());
+        if !refused.is_empty() {
+            // A row whose key is in the table already (mode insert) is corrected by another key, if at all.
+            let repeats: BTreeSet<u64> = work
+                .target_rejects()?
+                .iter()
+                .filter(|reject| reject.violations.iter().any(|violation| violation.rule == Rule::Key))
+                .map(|reject| reject.position.record)
+                .collect();
+            let mut keys = loaded.keys_of(refused).map_err(failed)?;
+            keys.retain(|(record, _)| !repeats.contains(record));
+            keys.sort_unstable();
+            news.keys.extend(keys.into_iter().take(room));
+        }
+        Ok(())
+    }
+
+    /// The records of a delivery that were rejected, as they were kept.
+    fn kept_records(&self, delivery: DeliveryId) -> Result<Vec<u64>, Fault> {
+        let open = self.ledger().view().by_id(delivery)?.map_or(0, |former| former.rejects.open);
+        if open == 0 {
+            return Ok(Vec::new());
+        }
+        let path = self.folders.reject_file(delivery);
+        let file = File::open(&path).map_err(|cause| WireError::io("open", &path, cause))?;
+        let kept = RejectFile::open(file)?;
+        let records = kept.rejects()?.map(|reject| reject.map(|reject| reject.position.record));
+        Ok(records.collect::<Result<_, _>>()?)
+    }
+
+    /// The event by which rejects are ignored: these records, or all that are open.
+    ///
+    /// # Errors
+    /// When they are no open rejects, or a correction of the delivery is under way.
+    pub(super) fn ignore(
+        &self,
+        delivery: DeliveryId,
+        records: Option<&Ranges>,
+        by: &str,
+        reason: &str,
+    ) -> Result<Vec<Event>, EngineError> {
+        let former = self.known(delivery)?;
+        let denied = |message: String| Err(EngineError::Decision(message));
+        if let Some(of) = former.corrects {
+            return denied(format!("{delivery} is a correction: its rejects are those of {of}"));
+        }
+        let corrections = self.ledger().view().corrections_of(delivery)?;
+        if let Some(open) = corrections.iter().find(|correction| !correction.state.is_final()) {
+            return denied(format!(
+                "{} is a correction of {delivery} that has not come to its end: wait for it, or `retry` or `decline` it",
+                open.id
+            ));
+        }
+        let kept = self.kept_records(delivery).map_err(|fault| EngineError::Decision(fault.to_string()))?;
+        let states = self.ledger().view().reject_states(delivery)?;
+        for (first, last) in records.into_iter().flat_map(Ranges::iter) {
+            for record in first..=last {
+                if kept.binary_search(&record).is_err() {
+                    return denied(format!("record {record} of {delivery} is no open reject"));
+                }
+                if let Some(closing) = states.of(record) {
+                    return denied(format!("record {record} of {delivery} {}", closing.words()));
+                }
+            }
+        }
+        let is_wanted = |record: &u64| records.is_none_or(|records| records.contains(*record));
+        let open: Ranges =
+            kept.into_iter().filter(|record| is_wanted(record) && states.of(*record).is_none()).collect();
+        if open.is_empty() {
+            return denied(format!("{} ({delivery}) has no open rejects", former.file));
+        }
+        let how = Closing::Ignored { person: by.to_owned(), reason: reason.to_owned() };
+        Ok(vec![Event::RejectsClosed { how, records: open }])
+    }
+
+    /// The table of a plan, as the ledger names it.
+    pub(super) fn place(&self, plan: &Plan) -> String {
+        format!("{}/{}", plan.connection.as_deref().unwrap_or_default(), plan.table.table.to_lowercase())
+    }
+
+    /// So many keys of rejects are kept for a delivery: those of the records that people were given.
+    pub(super) fn most_reject_keys(&self) -> usize {
+        usize::try_from(self.site.settings.report_max).unwrap_or(usize::MAX)
+    }
+
+    /// Records how a delivery was loaded, and with it what that means for rejects. `events` are those of the load.
+    pub(super) fn append_loaded(
+        &self,
+        job: &Job,
+        rejected: u64,
+        news: &RejectNews,
+        mut events: Vec<(DeliveryId, Event)>,
+    ) -> Result<(), EngineError> {
+        let at_millis = self.clock.unix_millis();
+        // Nothing closes between the look at what is open and the writing.
+        let mut ledger = self.ledger();
+        let mut keys: Vec<RejectKey> = Vec::new();
+        if rejected > 0 && job.corrects.is_none() && !job.plan.shadow {
+            let place = self.place(&job.plan);
+            events.push((job.id, Event::RejectsOpened { place, missing: BTreeMap::new() }));
+            let (arrival, delivery) = (job.arrival, job.id);
+            let key = |(record, key): &(u64, KeyHash)| RejectKey {
+                arrival,
+                delivery,
+                record: *record,
+                hash: key.to_bytes(),
+            };
+            keys.extend(news.keys.iter().map(key));
+            let how = Closing::Overtaken { delivery: job.id };
+            if !news.outdone.is_empty() {
+                let records = news.outdone.iter().copied().collect();
+                events.push((job.id, Event::RejectsClosed { how, records }));
+            }
+        }
+        let corrected = job.corrects.map(|of| (of, Closing::Corrected { delivery: job.id }, &news.corrected));
+        let overtaken = news
+            .overtaken
+            .iter()
+            .map(|(of, records)| (*of, Closing::Overtaken { delivery: job.id }, records));
+        let mut closed: BTreeMap<DeliveryId, BTreeSet<u64>> = BTreeMap::new();
+        for (of, how, records) in corrected.into_iter().chain(overtaken) {
+            let now = closed.entry(of).or_default();
+            let records =
+                still_open(ledger.view(), of, records.iter().filter(|record| !now.contains(record)))?;
+            if !records.is_empty() {
+                now.extend(records.iter().flat_map(|(first, last)| first..=last));
+                events.push((of, Event::RejectsClosed { how, records }));
+            }
+        }
+        ledger.append_all(at_millis, &events, &[], &keys)?;
+        Ok(())
+    }
+}
+
+/// Those of `records` that are open rejects of the delivery.
+pub(super) fn still_open<'a>(
+    view: View<'_>,
+    delivery: DeliveryId,
+    records: impl Iterator<Item = &'a u64>,
+) -> Result<Ranges, LedgerError> {
+    let states = view.reject_states(delivery)?;
+    Ok(records.copied().filter(|record| states.of(*record).is_none()).collect())
+}

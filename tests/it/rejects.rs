@@ -1,0 +1,180 @@
+//! The life of rejects: tried again under another mapping, corrected, overtaken by later files, ignored.
+
+use serde_json::{Value, json};
+
+use crate::support::{Site, csv};
+
+const MAPPING: &str = r#"match = "stock*"
+[format]
+type = "csv"
+[target]
+table = "stock"
+key = ["article"]
+[columns]
+article = { required = true, max_length = 5 }
+count = { type = "integer", required = true }
+note = { max_length = 5 }
+"#;
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+fn id(delivery: &Value) -> &str {
+    text(&delivery["delivery"])
+}
+
+/// How many rejects of a delivery are open, corrected, overtaken, ignored.
+#[track_caller]
+fn standing(site: &Site, delivery: &Value) -> [u64; 4] {
+    let shown = site.run(["show", "--json", id(delivery)]).exits(0).object();
+    ["open", "corrected", "overtaken", "ignored"]
+        .map(|state| shown["rejects"][state].as_u64().unwrap_or_else(|| panic!("{shown}")))
+}
+
+fn stock(site: &Site) -> Vec<Vec<String>> {
+    site.query("SELECT article, count, note FROM stock ORDER BY article")
+}
+
+fn row(article: &str, count: &str, note: &str) -> Vec<String> {
+    [article, count, note].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn a_replay_loads_what_the_mapping_of_today_lets_through_and_closes_it() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let file = "article,count,note\nA,1,x\nB,1.000,y\nC,2,too long a note\nD,z,z\nE,\"5,a\n";
+    let (code, first) = site.load("stock_1.csv", file);
+    assert_eq!((code, standing(&site, &first)), (2, [4, 0, 0, 0]));
+    let report = csv(&site.path(text(&first["reports"]["rejects"])));
+    let before = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!(before["tally"]["rejected"], 4);
+    assert_eq!(before["reports"], first["reports"], "nothing has changed, and the report says so already");
+    assert_eq!(standing(&site, &first), [4, 0, 0, 0]);
+
+    site.write(
+        "mappings/inbound/stock.toml",
+        MAPPING
+            .replace("\"integer\"", "\"integer\", group_mark = \".\"")
+            .replace("note = { max_length = 5 }", "note = {}"),
+    );
+    let second = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!(second["corrects"], first["delivery"]);
+    assert_eq!(second["file"], "stock_1.csv");
+    let tally = &second["tally"];
+    assert_eq!(
+        (tally["read"].as_u64(), tally["inserted"].as_u64(), tally["rejected"].as_u64()),
+        (Some(4), Some(2), Some(2))
+    );
+    assert_eq!(stock(&site), [row("A", "1", "x"), row("B", "1000", "y"), row("C", "2", "too long a note")]);
+    assert_eq!(standing(&site, &first), [2, 2, 0, 0]);
+    assert_eq!(standing(&site, &second), [0, 0, 0, 0]);
+    let (header, left) = csv(&site.path(text(&second["reports"]["rejects"])));
+    assert_eq!(header, report.0);
+    let place = |row: &Vec<String>| (row[..4].to_vec(), row[4][..7].to_owned(), row[5].clone());
+    let places = |rows: &[Vec<String>]| rows.iter().map(place).collect::<Vec<_>>();
+    assert_eq!(places(&left), places(&report.1[2..]), "what is left keeps its id, its values and its line");
+    let third = site.run(["replay", "--json", "stock"]).exits(2).object();
+    assert_eq!(third["tally"]["read"], 2);
+    assert_eq!(third["reports"], second["reports"]);
+}
+
+#[test]
+fn a_replay_without_open_rejects_does_nothing() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, clean) = site.load("stock_1.csv", "article,count\nA,1\n");
+    let ran = site.run(["replay", id(&clean)]).exits(0);
+    assert!(ran.err.contains("has no open rejects"), "{ran:?}");
+    assert_eq!(site.run(["deliveries", "--json"]).json().len(), 1);
+}
+
+#[test]
+fn a_key_that_stood_twice_stays_wrong_however_often_it_is_replayed() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,1\nA,2\n");
+    let again = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!(again["tally"]["rejected"], 1);
+    assert_eq!(site.query("SELECT count FROM stock"), [["1"]]);
+}
+
+#[test]
+fn a_later_file_that_loads_the_key_of_an_open_reject_overtakes_it() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,x\nB,y\nC,z\n");
+    let (_, second) = site.load("stock_2.csv", "article,count\nA,7\nB,y\n");
+    assert_eq!(standing(&site, &first), [2, 0, 1, 0]);
+    assert_eq!(standing(&site, &second), [1, 0, 0, 0]);
+    let replayed = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!(replayed["tally"]["read"], 2, "what is overtaken is not tried again: {replayed}");
+    site.load("stock_3.csv", "article,count\nB,8\nC,9\n");
+    assert_eq!(standing(&site, &first), [0, 0, 3, 0]);
+    assert_eq!(standing(&site, &second), [0, 0, 1, 0]);
+}
+
+#[test]
+fn a_row_whose_key_another_row_of_its_file_has_loaded_is_overtaken_from_the_start() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,x\nA,2\nB,y\n");
+    assert_eq!(standing(&site, &first), [1, 0, 1, 0]);
+}
+
+#[test]
+fn rejects_of_files_that_are_refused_or_held_are_not_open_until_they_are_loaded() {
+    let mapping = format!("{MAPPING}[rejects]\nlimit = 2\nhold = 1\n");
+    let site = Site::with_mapping("stock", &mapping);
+    let (_, refused) = site.load("stock_1.csv", "article,count\nA,x\nB,x\nC,x\n");
+    assert_eq!((text(&refused["outcome"]), standing(&site, &refused)), ("refused", [0; 4]));
+    let (_, held) = site.load("stock_2.csv", "article,count\nA,x\nB,x\nC,1\n");
+    assert_eq!((text(&held["outcome"]), standing(&site, &held)), ("held", [0; 4]));
+    let ran = site.run(["replay", id(&held)]).exits(0);
+    assert!(ran.err.contains("has no open rejects"), "{ran:?}");
+    site.run(["approve", id(&held)]).exits(2);
+    assert_eq!(standing(&site, &held), [2, 0, 0, 0]);
+    // Neither the limit nor the hold is asked of a correction.
+    let again = site.run(["replay", "--json", id(&held)]).exits(2).object();
+    assert_eq!((&again["outcome"], &again["tally"]["rejected"]), (&json!("loaded_with_rejects"), &json!(2)));
+}
+
+#[test]
+fn a_correction_makes_no_file_a_duplicate_and_is_none() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,1\nB,x\n");
+    for _ in 0..2 {
+        let replayed = site.run(["replay", "--json", id(&first)]).exits(2).object();
+        assert_eq!(replayed["outcome"], "loaded_with_rejects");
+    }
+    let (code, again) = site.load("stock_1.csv", "article,count\nA,1\nB,x\n");
+    assert_eq!((code, &again["outcome"]), (0, &json!("duplicate")));
+}
+
+#[test]
+fn a_rerun_loads_the_whole_archived_file_under_the_mapping_of_today() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let file = site.write("stock_1.csv", "article,count\nA,1\nB,1.000\nC,x\n");
+    let (_, first) = site.load("stock_1.csv", std::fs::read(&file).unwrap());
+    std::fs::remove_file(file).unwrap();
+    site.write(
+        "mappings/inbound/stock.toml",
+        MAPPING.replace("\"integer\"", "\"integer\", group_mark = \".\""),
+    );
+    let again = site.run(["rerun", "--json", id(&first)]).exits(2).object();
+    let tally = &again["tally"];
+    assert_eq!(
+        (&tally["unchanged"], &tally["inserted"], &tally["rejected"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert_eq!(standing(&site, &first), [0, 0, 2, 0], "what still does not load is a reject of the rerun");
+    assert_eq!(standing(&site, &again), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_rerun_of_an_older_file_is_refused_unless_it_is_meant() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,1\n");
+    let (_, second) = site.load("stock_2.csv", "article,count\nA,2\n");
+    let ran = site.run(["rerun", id(&first)]).exits(1);
+    assert!(ran.err.contains(id(&second)) && ran.err.contains("--older"), "{}", ran.err);
+    assert_eq!(site.query("SELECT count FROM stock"), [["2"]]);
+    site.run(["rerun", "--older", id(&first)]).exits(0);
+    assert_eq!(site.query("SELECT count FROM stock"), [["1"]]);
+}
