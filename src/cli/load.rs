@@ -36,21 +36,53 @@ pub struct Options {
     again: bool,
 }
 
+/// Options of `wharf resubmit`.
+#[derive(Args, Debug)]
+pub struct Resubmit {
+    /// Reject reports that somebody has corrected, as any program saved them; they stay where they are
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Loads what was corrected in reject reports.
+///
+/// # Errors
+/// When the site cannot be worked on.
+pub fn resubmit(common: &Common, options: &Resubmit, output: &mut Output) -> Result<Exit, CommandError> {
+    let site = open_site(common)?;
+    let mut terminal = Terminal::new(output);
+    let options = Options { files: options.files.clone(), mapping: None, again: false };
+    load(&site, "wharf resubmit", &options, true, &mut terminal)?;
+    terminal.finish()
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// When the site cannot be worked on.
 pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Exit, CommandError> {
     let site = open_site(common)?;
-    let mapping = options.mapping.as_deref().map(|mapping| site.mapping(mapping)).transpose()?;
     let mut terminal = Terminal::new(output);
     if options.files.is_empty() {
         finish_unfinished(&site, &mut terminal)?;
         return terminal.finish();
     }
-    let wishes = wishes(&site, options, mapping.as_deref())?;
+    load(&site, "wharf load", options, false, &mut terminal)?;
+    terminal.finish()
+}
+
+/// Loads files; `corrected`: only reject reports that somebody has corrected.
+fn load(
+    site: &Site,
+    command: &str,
+    options: &Options,
+    corrected: bool,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CommandError> {
+    let mapping = options.mapping.as_deref().map(|mapping| site.mapping(mapping)).transpose()?;
+    let wishes = wishes(site, options, mapping.as_deref(), corrected)?;
     terminal.name(&options.files);
-    at_work(&site, "wharf load", wishes, &person(), &mut terminal, |engine, wishes, observer| {
+    at_work(site, command, wishes, &person(), terminal, |engine, wishes, observer| {
         // Named as they were, in whatever order they are left.
         let wanted = |file: &&PathBuf| {
             let absolute = std::path::absolute(file).ok();
@@ -61,11 +93,10 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         let files: Vec<PathBuf> = options.files.iter().filter(wanted).cloned().collect();
         engine.load(
             &files,
-            &LoadOptions { mapping: mapping.clone(), again: options.again, request: None },
+            &LoadOptions { mapping: mapping.clone(), again: options.again, corrected, request: None },
             observer,
         )
-    })?;
-    terminal.finish()
+    })
 }
 
 /// Loads nothing new.
@@ -79,7 +110,12 @@ fn finish_unfinished(site: &Site, terminal: &mut Terminal<'_>) -> Result<(), Com
 }
 
 /// What is asked of an engine that runs: the files in the order of their names.
-fn wishes(site: &Site, options: &Options, mapping: Option<&Plan>) -> Result<Vec<Wish>, CommandError> {
+fn wishes(
+    site: &Site,
+    options: &Options,
+    mapping: Option<&Plan>,
+    corrected: bool,
+) -> Result<Vec<Wish>, CommandError> {
     let folders = Folders::of(site);
     let is_running = SiteLock::holder(&folders.lock())?.is_some();
     let now = SystemClock::default().unix_millis();
@@ -92,7 +128,7 @@ fn wishes(site: &Site, options: &Options, mapping: Option<&Plan>) -> Result<Vec<
     let wish = |file: &PathBuf| -> Result<Wish, CommandError> {
         let absolute = std::path::absolute(file)
             .map_err(|error| CommandError::Usage(format!("`{}` is no path: {error}", file.display())))?;
-        Ok(Wish::Load { file: absolute, plan: plan.clone(), again: options.again })
+        Ok(Wish::Load { file: absolute, plan: plan.clone(), again: options.again, corrected })
     };
     files.into_iter().map(wish).collect()
 }

@@ -83,6 +83,8 @@ enum Command {
     Show(show::Options),
     /// List deliveries with rejects, or the rejects of one
     Rejects(rejects::Options),
+    /// Load what was corrected in reject reports
+    Resubmit(load::Resubmit),
     /// Try the open rejects of a delivery again, under its mapping as it is today
     Replay(again::Replay),
     /// Load the archived file of a delivery once more, under its mapping as it is today
@@ -237,6 +239,7 @@ fn dispatch(arguments: &Arguments, output: &mut Output) -> Result<Exit, CommandE
         Command::Deliveries(options) => deliveries::run(common, options, output),
         Command::Show(options) => show::run(common, options, output),
         Command::Rejects(options) => rejects::run(common, options, output),
+        Command::Resubmit(options) => load::resubmit(common, options, output),
         Command::Replay(options) => again::replay(common, options, output),
         Command::Rerun(options) => again::rerun(common, options, output),
         Command::Retry(options) => decide::retry(common, options, output),

@@ -230,7 +230,7 @@ fn next(report: &DeliveryReport, wharf: &str) -> Option<String> {
         (Outcome::Loaded, _) => format!("nothing to do; {} tells its story", show?),
         (Outcome::LoadedWithRejects, _) => {
             format!(
-                "have the rows in the first report corrected at their source, then load the new file; {}",
+                "correct the rows in the first report and send it back (`wharf resubmit`, or drop it where files arrive); {}",
                 show?
             )
         }

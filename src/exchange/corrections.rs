@@ -126,7 +126,8 @@ fn read_open(
     for reject in kept.rejects().map_err(damaged)? {
         let reject = reject.map_err(damaged)?;
         let record = reject.position.record;
-        if states.of(record).is_none() && seen.insert(record) {
+        // Rows of a corrected file that stood for nothing have no number.
+        if record > 0 && states.of(record).is_none() && seen.insert(record) {
             each(&kept.seal, reject)?;
         }
     }

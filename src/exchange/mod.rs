@@ -24,6 +24,7 @@ pub mod pipeline;
 pub mod preview;
 pub mod recover;
 pub mod report;
+mod returned;
 mod rows;
 pub mod run;
 mod shadow;

@@ -12,6 +12,7 @@ use std::{
 use super::{
     DeliveryReport, Engine, EngineError, Folders, Observer, Step,
     lanes::{Blocker, LaneId},
+    returned,
 };
 use crate::{
     ledger::{Answer, Event, Stop, Taken},
@@ -29,6 +30,10 @@ pub const UNRECORDED: u64 = u64::MAX;
 /// What is said of a delivery whose file turned out not to have been whole.
 pub(super) const WRITTEN_TO: &str = "it was written to after it had been held to be whole and was copied: nothing of this \
                                      copy is loaded, and the file is taken again when it is whole";
+
+/// What is said of a file that is to be a corrected report and is none.
+const NOT_RETURNED: &str = "it is no corrected report: its first line has no column wharf_reject_id; `wharf load` loads \
+                            other files";
 
 /// So much of the disk of the store is not filled with copies: the ledger and the work files need it.
 const RESERVE_BYTES: u64 = 16 << 20;
@@ -105,6 +110,8 @@ pub struct LoadOptions {
     pub mapping: Option<Arc<Plan>>,
     /// Load bytes that were loaded before.
     pub again: bool,
+    /// Take corrected reports only.
+    pub corrected: bool,
     /// The request that asks for it; it is answered with the first event.
     pub request: Option<u64>,
 }
@@ -192,14 +199,23 @@ impl Engine {
     ) -> Result<TakenFile, EngineError> {
         let started = self.clock.elapsed();
         let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());
+        let opened = wire::open_regular(file)
+            .and_then(|source| Ok((FileStamp::of(&source, file)?, source)))
+            .map_err(NotTaken::Source);
+        if let Ok((stamp, source)) = &opened {
+            // Before any mapping is asked, whatever its name.
+            if returned::shows_returned(source) {
+                return self.take_returned(source, stamp, file, options, observer);
+            }
+            if options.corrected {
+                return self.not_taken(file, options.request, Reason::Header, NOT_RETURNED.to_owned());
+            }
+        }
         let plans = self.plans_for(&name, options.mapping.as_ref(), None);
         if let Err((reason @ Reason::Fault, message)) = plans {
             return self.not_taken(file, options.request, reason, message);
         }
-        let archived = wire::open_regular(file)
-            .map_err(NotTaken::Source)
-            .and_then(|source| Ok((FileStamp::of(&source, file).map_err(NotTaken::Source)?, source)));
-        let archived = match archived {
+        let archived = match opened {
             Ok((stamp, source)) => self.archive(&source, file, &name, observer)?.map(|done| (stamp, done)),
             Err(why) => Err(why),
         };

@@ -279,7 +279,7 @@ impl CorrectedSplitter {
             wrong: vec![of_record(Rule::Columns, "cannot be read back as it was kept")],
         });
         if let Some(message) = self.refused.get(&former.position.record) {
-            former.wrong = vec![of_record(Rule::Key, message)];
+            former.wrong = vec![of_record(Rule::Correction, message)];
         }
         if !has_fields {
             // Without columns nothing but the record as a whole can be wrong.

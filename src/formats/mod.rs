@@ -182,6 +182,29 @@ impl Chunk {
     }
 }
 
+impl Chunk {
+    /// Its text; what is not valid in it shows as another character.
+    #[must_use]
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        match (&self.decoded, self.raw.text()) {
+            (Some(decoded), _) => decoded.text.as_str().into(),
+            (None, Some(text)) => text.into(),
+            (None, None) => String::from_utf8_lossy(&self.raw),
+        }
+    }
+
+    /// The raw bytes of the record from `start` to `end` of the text, with the next one at `next`: the first byte, and how
+    /// many there are without the line end.
+    #[must_use]
+    pub fn place_of(&self, start: usize, end: usize, next: usize) -> (usize, usize) {
+        let Some(decoded) = &self.decoded else { return (start, end.saturating_sub(start)) };
+        let first = decoded.raw_offset(start);
+        let after = if next >= decoded.text.len() { self.raw.len() } else { decoded.raw_offset(next) };
+        let line_end = next.saturating_sub(end) * decoded.bytes_per_ascii;
+        (first, after.saturating_sub(first).saturating_sub(line_end))
+    }
+}
+
 /// Bytes that may be known to be text.
 #[derive(Debug)]
 pub enum RawBytes {
@@ -297,14 +320,10 @@ impl Records {
     /// The text that unescaped spans of `chunk` point into.
     #[must_use]
     pub fn text<'a>(&'a self, chunk: &'a Chunk) -> std::borrow::Cow<'a, str> {
-        match (&self.repaired, &chunk.decoded) {
-            (Some(repaired), _) => repaired.into(),
-            (None, Some(decoded)) => decoded.text.as_str().into(),
-            (None, None) => match chunk.raw.text() {
-                Some(text) => text.into(),
-                // Only for chunks that nobody has checked; those that are not UTF-8 were repaired.
-                None => String::from_utf8_lossy(&chunk.raw),
-            },
+        match &self.repaired {
+            Some(repaired) => repaired.into(),
+            // Chunks that are not UTF-8 were repaired.
+            None => chunk.text(),
         }
     }
 

@@ -31,6 +31,9 @@ pub enum Wish {
         /// Load bytes that were loaded before.
         #[serde(default)]
         again: bool,
+        /// Only if it is a corrected report.
+        #[serde(default)]
+        corrected: bool,
     },
     /// Try a held or failed delivery again.
     Retry {

@@ -42,6 +42,7 @@ use thiserror::Error;
 
 pub use catalog::{Catalog, Choice, Entry};
 pub use compile::compile;
+pub use nearest::nearest;
 pub use order::{Order, OrderKey};
 pub use pattern::{Captures, NamePattern};
 pub use plan::Plan;

@@ -140,6 +140,7 @@ fn broken(rule: Rule) -> &'static str {
         Rule::Unique => "stands in an earlier record of the file, and must be `unique`",
         Rule::Key => "has the key of an earlier record or, in mode `insert`, of a stored row",
         Rule::Target => "was refused by the database",
+        Rule::Correction => "is a row of a corrected file that cannot be taken",
     }
 }
 

@@ -93,6 +93,8 @@ pub enum Reason {
     Target,
     /// The target refused more rows than can be told apart one by one.
     TargetLimit,
+    /// A corrected file of which no row belongs to a reject of the site.
+    NoReject,
     /// The same bytes under the same mapping were loaded before.
     SameContent,
     /// The file changed while it was read.

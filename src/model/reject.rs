@@ -37,6 +37,8 @@ pub enum Rule {
     Key,
     /// The database refused the row.
     Target,
+    /// A row of a corrected file that cannot be taken.
+    Correction,
 }
 
 /// Every rule, in the order of the reference.
@@ -57,6 +59,7 @@ pub const RULES: &[Rule] = &[
     Rule::Unique,
     Rule::Key,
     Rule::Target,
+    Rule::Correction,
 ];
 
 impl Rule {
@@ -80,6 +83,7 @@ impl Rule {
             Self::Unique => "unique",
             Self::Key => "key",
             Self::Target => "target",
+            Self::Correction => "correction",
         }
     }
 

@@ -17,13 +17,16 @@ use crate::{
         corrected::{self, CorrectedRecord},
     },
     mapping::{Plan, plan::DuplicateKeys},
-    model::{DeliveryId, Reject, Rule, Violation},
+    model::{DeliveryId, Position, Reject, Rule, Violation},
     validate::Seal,
 };
 
 /// A correction holds at most so many records: where each stands is kept in memory, 24 bytes each. Whoever has more
 /// sends them in several.
 pub const MOST_RECORDS: usize = 1_000_000;
+
+/// Places kept free for rows without a number, behind all numbers.
+const MOST_STRAYS: u64 = MOST_RECORDS as u64;
 
 /// Records of a delivery as they are now.
 #[derive(Debug)]
@@ -85,6 +88,7 @@ pub struct CorrectionWriter<'a> {
     index: BTreeMap<u64, Entry>,
     lines: BufWriter<File>,
     bytes: u64,
+    strays: u64,
 }
 
 impl<'a> CorrectionWriter<'a> {
@@ -95,7 +99,15 @@ impl<'a> CorrectionWriter<'a> {
     /// What the disk says.
     pub fn new(folder: &Path, delivery: DeliveryId, plan: &'a Plan, header: &[String]) -> io::Result<Self> {
         let lines = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(folder)?);
-        Ok(Self { delivery, plan, header: header.to_vec(), index: BTreeMap::new(), lines, bytes: 0 })
+        Ok(Self {
+            delivery,
+            plan,
+            header: header.to_vec(),
+            index: BTreeMap::new(),
+            lines,
+            bytes: 0,
+            strays: 0,
+        })
     }
 
     /// True when it holds as many records as it can.
@@ -161,9 +173,25 @@ impl<'a> CorrectionWriter<'a> {
     /// # Errors
     /// What the disk says.
     pub fn refuse(&mut self, former: &Reject, message: &str) -> io::Result<()> {
-        let wrong = [Violation { column: None, rule: Rule::Key, value: "".into(), message: message.into() }];
+        let wrong =
+            [Violation { column: None, rule: Rule::Correction, value: "".into(), message: message.into() }];
         let (position, fields, raw) = (former.position, &*former.fields, &*former.raw);
         self.add(CorrectedRecord { position, fields, raw, wrong: &wrong })
+    }
+
+    /// Adds a row of a corrected file that stands for no record, for this reason (as with [`CorrectionWriter::refuse`]). It
+    /// stood on `line` of that file, from `byte` on. It has no number, and comes after all that do.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn stray(&mut self, line: u64, byte: u64, text: &str, message: &str) -> io::Result<()> {
+        let message = format!("of the corrected file {message}");
+        let wrong =
+            [Violation { column: None, rule: Rule::Correction, value: "".into(), message: message.into() }];
+        let position = Position { record: 0, line, byte, length: text.len() as u64 };
+        self.strays += 1;
+        let place = u64::MAX - MOST_STRAYS + self.strays.min(MOST_STRAYS);
+        self.add_at(place, CorrectedRecord { position, fields: &[], raw: text.as_bytes(), wrong: &wrong })
     }
 
     /// Adds a record of which nobody can find the columns, with everything that was wrong with it.
@@ -187,11 +215,15 @@ impl<'a> CorrectionWriter<'a> {
     }
 
     fn add(&mut self, record: CorrectedRecord<'_>) -> io::Result<()> {
+        self.add_at(record.position.record, record)
+    }
+
+    fn add_at(&mut self, place: u64, record: CorrectedRecord<'_>) -> io::Result<()> {
         let mut line = Vec::new();
         corrected::write_record(&record, &mut line)?;
         self.lines.write_all(&line)?;
         let (number, length) = (record.position.record, line.len() as u32);
-        self.index.insert(number, Entry { record: number, byte: self.bytes, length });
+        self.index.insert(place, Entry { record: number, byte: self.bytes, length });
         self.bytes += line.len() as u64;
         Ok(())
     }

@@ -8,6 +8,7 @@ pub mod correction;
 pub mod errors_csv;
 pub mod ids;
 pub mod rejects_csv;
+pub mod returned;
 pub mod spreadsheet;
 
 use std::{

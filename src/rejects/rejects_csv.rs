@@ -49,14 +49,18 @@ impl<'a> RejectsCsv<'a> {
     /// What the disk says.
     pub fn push(&mut self, reject: &Reject) -> Result<(), ReportError> {
         let width = self.context.seal.header.len();
-        let id = self.context.ids.id(reject.position.record);
+        // A row of a corrected file that stands for no record has no number, and no id.
+        let id = match reject.position.record {
+            0 => String::new(),
+            record => self.context.ids.id(record),
+        };
         let has_columns = reject.fields.len() == width;
         let fields = (0..width).map(|at| match reject.fields.get(at) {
             Some(field) if has_columns => protect(field),
             _ => Cow::Borrowed(""),
         });
         let problems = problems(reject, self.context);
-        let raw = if has_columns { String::new() } else { String::from_utf8_lossy(&reject.raw).into_owned() };
+        let raw = if has_columns { Cow::Borrowed("") } else { raw_text(reject) };
         self.row(
             std::iter::once(Cow::Borrowed(id.as_str()))
                 .chain(fields)
@@ -78,6 +82,12 @@ impl<'a> RejectsCsv<'a> {
         }
         self.writer.write_record(None::<&[u8]>).map_err(csv_error)
     }
+}
+
+/// The text of a record, as the report shows it where there are no columns.
+#[must_use]
+pub fn raw_text(reject: &Reject) -> Cow<'_, str> {
+    String::from_utf8_lossy(&reject.raw)
 }
 
 /// Everything that is wrong with a record, as one line of words.

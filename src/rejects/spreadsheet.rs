@@ -16,6 +16,15 @@ pub fn protect(cell: &str) -> Cow<'_, str> {
     }
 }
 
+/// `cell` of a report that came back, without the `'` that [`protect`] put before it.
+#[must_use]
+pub fn unprotect(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if matches!(protect(rest), Cow::Owned(_)) => rest,
+        _ => cell,
+    }
+}
+
 /// Digits with at most one sign before them and one decimal mark among them: no spreadsheet runs that.
 fn is_plain_number(cell: &str) -> bool {
     let digits = cell.strip_prefix(['-', '+']).unwrap_or(cell);
@@ -27,7 +36,34 @@ fn is_plain_number(cell: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::protect;
+    use proptest::prelude::*;
+
+    use super::{protect, unprotect};
+
+    proptest! {
+        #[test]
+        fn a_protected_cell_comes_back_as_it_was(cell in "['=+@\t\r-]{0,3}.{0,5}") {
+            let shown = protect(&cell);
+            prop_assert_eq!(unprotect(&shown), cell.as_str());
+        }
+    }
+
+    #[test]
+    fn exactly_one_mark_is_taken_off_and_only_ours() {
+        for (cell, expected) in [
+            ("'=1", "=1"),
+            ("''=1", "'=1"),
+            ("''", "'"),
+            ("'00123", "'00123"),
+            ("'-5", "'-5"),
+            ("'s-Gravenhage", "'s-Gravenhage"),
+            ("''s-Gravenhage", "'s-Gravenhage"),
+            ("=1", "=1"),
+            ("", ""),
+        ] {
+            assert_eq!(unprotect(cell), expected, "{cell}");
+        }
+    }
 
     #[test]
     fn cells_that_a_spreadsheet_would_run_are_protected() {

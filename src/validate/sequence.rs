@@ -371,8 +371,14 @@ impl Sequence {
         let (records, chunk) = (view.records, view.chunk);
         let place = records.places.get(at).copied().unwrap_or_default();
         let (start, length) = (place.byte as usize, place.length as usize);
-        let broken = violations.iter().any(|violation| violation.column.is_none());
+        let is_whole =
+            |violation: &Violation| violation.column.is_none() && violation.rule != Rule::Correction;
         let row = at * records.width;
+        let no_fields = |mut spans: std::ops::Range<usize>| spans.all(|span| view.field(span).is_empty());
+        // What cannot be taken of a corrected file may have columns all the same.
+        let broken = violations.iter().any(is_whole)
+            || (violations.iter().any(|violation| violation.rule == Rule::Correction)
+                && no_fields(row..row + records.width));
         let fields = if broken {
             Vec::new()
         } else {

@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Cursor, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -106,6 +107,27 @@ impl Spooled {
     }
 }
 
+impl Spooled {
+    /// Reads `length` bytes from `at` on. Any number of readers at a time.
+    ///
+    /// # Errors
+    /// What the disk says; also when there are not so many.
+    pub fn read_at(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        match &self.place {
+            Done::Memory(bytes) => {
+                let start = usize::try_from(at).unwrap_or(usize::MAX);
+                let part = start.checked_add(length).and_then(|end| bytes.get(start..end));
+                part.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
+            Done::File(file) => {
+                let mut bytes = vec![0; length];
+                file.read_exact_at(&mut bytes, at)?;
+                Ok(bytes)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +147,9 @@ mod tests {
                 spooled.reader().unwrap().read_to_end(&mut back).unwrap();
                 assert!(back == bytes, "{size}");
             }
+            let end = bytes.len().saturating_sub(3);
+            assert_eq!(spooled.read_at(end as u64, bytes.len() - end).unwrap(), bytes[end..], "{size}");
+            assert!(spooled.read_at(end as u64, 4).is_err(), "{size}");
             assert_eq!(spooled.hash, *blake3::hash(&bytes).as_bytes());
         }
         assert_eq!(

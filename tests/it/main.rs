@@ -6,6 +6,7 @@
 
 mod architecture;
 mod bad_input;
+mod corrections;
 mod crash;
 mod csv_files;
 mod decisions;

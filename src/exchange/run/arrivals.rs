@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::super::{
     DeliveryReport, Engine, EngineError, Observer,
+    returned::{self, ComesTo, Corrections},
     take::{self, Archived, Job, NotTaken, Origin, UNRECORDED, ended, stop},
 };
 use crate::{
@@ -58,7 +59,14 @@ pub(super) struct TakenBatch {
 struct Held {
     claimed: Claimed,
     archived: Archived,
-    verdict: Verdict,
+    fate: Fate,
+}
+
+/// What becomes of a file, by its name or, of a corrected report, by what it holds.
+enum Fate {
+    Runs(Vec<Arc<Plan>>),
+    Corrects(Corrections),
+    Refused(Reason, String),
 }
 
 impl Engine {
@@ -123,8 +131,16 @@ impl Engine {
             }
             Err(error) => return Ok(Err(Refusal::Result(Arrived::Trouble(in_words(&error))))),
         };
+        let is_returned = returned::shows_returned(&claimed.file);
         match self.archive(&claimed.file, &ready.path, &ready.name, observer)? {
-            Ok(archived) => Ok(Ok(Held { claimed, archived, verdict })),
+            Ok(archived) if is_returned => self.hold_returned(source, claimed, archived),
+            Ok(archived) => {
+                let fate = match verdict {
+                    Verdict::Runs(plans) => Fate::Runs(plans),
+                    Verdict::Refused(reason, message) => Fate::Refused(reason, message),
+                };
+                Ok(Ok(Held { claimed, archived, fate }))
+            }
             Err(why) => {
                 let back = source.put_back(claimed).map_err(|error| in_words(&error));
                 let also = back.err().map(|error| format!("; {error}")).unwrap_or_default();
@@ -141,11 +157,30 @@ impl Engine {
         }
     }
 
+    /// A corrected report tells itself what it corrects, whatever its name.
+    fn hold_returned(
+        &self,
+        source: &dyn Source,
+        claimed: Claimed,
+        mut archived: Archived,
+    ) -> Result<Result<Held, Refusal>, EngineError> {
+        // These are rare: they need not share their durable writes with others.
+        let copied = archived.copied.take().map_or(Ok(()), wire::Copied::sync);
+        let read = copied.map_err(EngineError::from).and_then(|()| self.read_returned(&archived.path));
+        let fate = match read {
+            Ok(ComesTo::Corrections(corrections)) => Fate::Corrects(corrections),
+            Ok(ComesTo::Refused(reason, message)) => Fate::Refused(reason, message),
+            Err(EngineError::Ledger(error)) => return Err(error.into()),
+            Err(error) => return Ok(Err(not_now(source, claimed, &archived, &error))),
+        };
+        Ok(Ok(Held { claimed, archived, fate }))
+    }
+
     /// Records all of them, or none.
     fn record_arrived(&self, source: &str, held: &[Held]) -> Result<Vec<Arrived>, EngineError> {
         let mut taken = Vec::new();
         let mut events: Vec<(DeliveryId, Event)> = Vec::new();
-        for Held { claimed, archived, verdict } in held {
+        for Held { claimed, archived, fate } in held {
             let listed = &claimed.listed;
             let origin = Origin {
                 source,
@@ -155,16 +190,20 @@ impl Engine {
                 stamp: Some(listed.stamp.clone()),
                 evidence: Some(listed.evidence.clone()),
             };
-            match verdict {
-                Verdict::Runs(plans) => {
-                    let mut jobs = self.jobs(&origin, archived, plans)?;
+            match fate {
+                Fate::Runs(_) | Fate::Corrects(_) => {
+                    let mut jobs = match fate {
+                        Fate::Corrects(corrections) => self.jobs_of(corrections, &origin, archived)?,
+                        Fate::Runs(plans) => self.jobs(&origin, archived, plans)?,
+                        Fate::Refused(..) => Vec::new(),
+                    };
                     for job in &mut jobs {
                         let pending = std::mem::take(&mut job.pending);
                         events.extend(pending.into_iter().map(|event| (job.id, event)));
                     }
                     taken.push(Arrived::Taken(jobs));
                 }
-                Verdict::Refused(reason, message) => {
+                Fate::Refused(reason, message) => {
                     events.push((archived.id, self.taken(&origin, archived, None)));
                     events.push((archived.id, Event::Refused(stop(*reason, message, 0))));
                     let report = ended(archived.id, &listed.path, *reason, message.clone(), 0);
@@ -239,6 +278,14 @@ impl Engine {
 enum Refusal {
     Result(Arrived),
     Store(String),
+}
+
+/// A corrected report that cannot be read now goes back to where it was.
+fn not_now(source: &dyn Source, claimed: Claimed, archived: &Archived, error: &EngineError) -> Refusal {
+    returned::discard(archived);
+    let back = source.put_back(claimed).map_err(|error| in_words(&error));
+    let also = back.err().map(|error| format!("; {error}")).unwrap_or_default();
+    Refusal::Result(Arrived::Trouble(format!("{error}{also}")))
 }
 
 fn give_back(source: &dyn Source, held: Vec<Held>, batch: &mut TakenBatch) {

@@ -76,13 +76,13 @@ impl Runner<'_> {
         if wish == Wish::Unknown {
             return self.deny(number, "this version of wharf does not know how to do that".to_owned());
         }
-        if let Wish::Load { file, plan, again } = wish {
+        if let Wish::Load { file, plan, again, corrected } = wish {
             let mapping = match plan.map(|fingerprint| self.kept_plan(&fingerprint)).transpose()? {
                 Some(Err(message)) => return self.deny(number, message),
                 Some(Ok(plan)) => Some(plan),
                 None => None,
             };
-            let options = LoadOptions { mapping, again, request: Some(number) };
+            let options = LoadOptions { mapping, again, corrected, request: Some(number) };
             let engine = Arc::clone(&self.engine);
             self.busy.asked += 1;
             self.work(move || {

@@ -260,7 +260,8 @@ fn clean(name: &str) -> &str {
 }
 
 /// A name in the form in which names are compared.
-fn folded(name: &str) -> String {
+#[must_use]
+pub fn folded(name: &str) -> String {
     clean(name).replace(['\u{a0}', '\u{202f}'], " ").to_lowercase()
 }
 

@@ -4,7 +4,7 @@
 //! valid in the file's encoding. What breaks that costs the record it stands in and is said with its place.
 
 pub mod frame;
-mod header;
+pub mod header;
 pub mod scan;
 pub mod split;
 #[cfg(test)]
@@ -212,6 +212,43 @@ impl Csv {
     }
 }
 
+/// A file whose columns nobody has described: what its header names, and what cuts the rest into chunks.
+#[derive(Debug)]
+pub struct Table {
+    /// The names of the columns, trimmed, as the file writes them.
+    pub header: Vec<String>,
+    /// The dialect, as the file's own `sep=` line may have changed it.
+    pub dialect: Dialect,
+    /// Cuts the records into chunks.
+    pub framer: frame::CsvFramer,
+    /// Physical lines that stand before the first record.
+    pub lines_before: u64,
+}
+
+impl Csv {
+    /// Opens a file for its header's sake, whatever its columns are.
+    ///
+    /// # Errors
+    /// [`FormatError::Refused`] when there is no header, or it is broken; [`FormatError::Read`] when the disk fails.
+    pub fn open_table(&self, input: Box<dyn Read + Send>) -> Result<Table, FormatError> {
+        let mut head = self.head(input)?;
+        let header = head.read_header(self.options.trailing_delimiter)?;
+        let (dialect, lines_before) = (head.dialect.clone(), head.lines);
+        let framer =
+            frame::CsvFramer::new(head.into_rest(), dialect.clone(), header.len(), frame::CHUNK_BYTES);
+        Ok(Table { header, dialect, framer, lines_before })
+    }
+
+    /// The start of a file, its preamble left out.
+    fn head(&self, input: Box<dyn Read + Send>) -> Result<header::Head, FormatError> {
+        let window = window::Window::open(input, self.encoding)?;
+        let mut head = header::Head::new(window, self.dialect.clone());
+        head.check_encoding(self.encoding)?;
+        head.skip_preamble(self.options.skip_rows)?;
+        Ok(head)
+    }
+}
+
 fn one_ascii(text: &str) -> Option<u8> {
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | 0) => Some(*byte),
@@ -273,10 +310,7 @@ impl Format for Csv {
     }
 
     fn open(&self, input: Box<dyn Read + Send>, wanted: &[Wanted]) -> Result<Opened, FormatError> {
-        let window = window::Window::open(input, self.encoding)?;
-        let mut head = header::Head::new(window, self.dialect.clone());
-        head.check_encoding(self.encoding)?;
-        head.skip_preamble(self.options.skip_rows)?;
+        let mut head = self.head(input)?;
         let header =
             if self.options.header { Some(head.read_header(self.options.trailing_delimiter)?) } else { None };
         let (names, layout) = match &header {

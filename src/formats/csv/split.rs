@@ -352,14 +352,8 @@ impl Pass<'_> {
 
     /// The record's place in the chunk's raw bytes.
     fn place(&self, start: usize, end: usize, next: usize, line: usize) -> Place {
-        let Some(decoded) = &self.chunk.decoded else {
-            return Place { byte: start as u32, length: (end - start) as u32, line: line as u32 };
-        };
-        let first = decoded.raw_offset(start);
-        let after = if next >= self.text.len() { self.chunk.raw.len() } else { decoded.raw_offset(next) };
-        let line_end = (next - end) * decoded.bytes_per_ascii;
-        let length = after.saturating_sub(first).saturating_sub(line_end);
-        Place { byte: first as u32, length: length as u32, line: line as u32 }
+        let (byte, length) = self.chunk.place_of(start, end, next);
+        Place { byte: byte as u32, length: length as u32, line: line as u32 }
     }
 
     /// Ties what is not valid in the record just taken to its fields.

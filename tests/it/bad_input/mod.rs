@@ -9,6 +9,7 @@ mod arrival_clocks;
 mod arrival_machine;
 mod arrival_many;
 mod arrival_races;
+mod corrections;
 mod fields;
 mod files;
 mod full_disk;
