@@ -81,7 +81,7 @@ enum Command {
     Deliveries(deliveries::Options),
     /// The story of one delivery: counts, events, reports and some of its rows
     Show(show::Options),
-    /// List deliveries with rejects, or the rejects of one
+    /// List deliveries with rejects, show those of one, or ignore some
     Rejects(rejects::Options),
     /// Load what was corrected in reject reports
     Resubmit(load::Resubmit),

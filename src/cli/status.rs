@@ -39,6 +39,7 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
             if output.json() {
                 output.object(&json!({
                     "engine": engine.json(), "deliveries": {}, "attention": [], "unfinished": [], "latest": [],
+                    "open_rejects": { "deliveries": 0, "rejects": 0 },
                     "broken_mappings": broken,
                 }))?;
             } else {
@@ -55,6 +56,7 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
     let unfinished = list(view, vec![State::Taken, State::Waiting, State::Running], SHOWN)?;
     let latest = list(view, Vec::new(), LATEST)?;
     let counts = view.counts_by_state()?;
+    let (with_open, open) = view.open_rejects()?;
     if output.json() {
         let brief = |deliveries: &[DeliveryState]| {
             deliveries.iter().map(super::deliveries::to_json).collect::<Vec<_>>()
@@ -67,6 +69,7 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
             "attention": brief(&attention),
             "unfinished": brief(&unfinished),
             "latest": brief(&latest),
+            "open_rejects": { "deliveries": with_open, "rejects": open },
             "broken_mappings": broken,
         }))?;
         return Ok(Exit::Clean);
@@ -81,6 +84,18 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
     let parts = if parts.is_empty() { vec!["none yet".to_owned()] } else { parts };
     let total = counted(total, "delivery").replace("deliverys", "deliveries");
     output.line(format!("{total}: {}", parts.join(", ")))?;
+    if open > 0 {
+        let deliveries = if with_open == 1 {
+            "1 delivery".to_owned()
+        } else {
+            format!("{} deliveries", thousands(with_open))
+        };
+        output.line(format!(
+            "open rejects: {} in {deliveries} (`{} rejects --state open`)",
+            thousands(open),
+            output.command()
+        ))?;
+    }
     let count =
         |states: &[State]| counts.iter().filter(|(state, _)| states.contains(state)).map(|(_, n)| n).sum();
     section("needs a person", &attention, count(&[State::Held, State::Failed]), output)?;

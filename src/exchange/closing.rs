@@ -177,11 +177,11 @@ impl Engine {
         let states = self.ledger().view().reject_states(delivery)?;
         for (first, last) in records.into_iter().flat_map(Ranges::iter) {
             for record in first..=last {
-                if kept.binary_search(&record).is_err() {
-                    return denied(format!("record {record} of {delivery} is no open reject"));
-                }
                 if let Some(closing) = states.of(record) {
                     return denied(format!("record {record} of {delivery} {}", closing.words()));
+                }
+                if kept.binary_search(&record).is_err() {
+                    return denied(format!("record {record} of {delivery} is no open reject"));
                 }
             }
         }

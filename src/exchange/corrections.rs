@@ -194,7 +194,8 @@ impl Engine {
             id,
             arrival: UNRECORDED,
             file,
-            name: origin.name.clone(),
+            // What a mapping says of file names, it says of the file that is corrected; so do the reports.
+            name: former.file.clone(),
             size,
             hash,
             archive: archived.path,

@@ -91,7 +91,7 @@ impl Engine {
                 Err(problem) => {
                     Err((format!("the mapping it was taken under does not run any more: {problem}"), true))
                 }
-                Ok(plan) => Ok(self.job_of(delivery, plan)),
+                Ok(plan) => Ok(self.job_of(delivery, plan)?),
             };
             match stopped {
                 Ok(job) => {
@@ -182,14 +182,20 @@ impl Engine {
     }
 
     /// The delivery as it will run from the archive under the plan that was in force.
-    pub(super) fn job_of(&self, delivery: &DeliveryState, plan: &Arc<Plan>) -> Job {
-        let modified_nanos = delivery.modified_nanos.unwrap_or_default().into();
+    pub(super) fn job_of(&self, delivery: &DeliveryState, plan: &Arc<Plan>) -> Result<Job, EngineError> {
+        // A correction has the place and the name of the file that it corrects.
+        let corrects = match delivery.corrects {
+            Some(of) => Some(self.known(of)?),
+            None => None,
+        };
+        let of = corrects.as_ref().unwrap_or(delivery);
+        let modified_nanos = of.modified_nanos.unwrap_or_default().into();
         let waited = Duration::from_millis(self.clock.unix_millis().saturating_sub(delivery.taken_at_millis));
-        Job {
+        Ok(Job {
             id: delivery.id,
             arrival: delivery.arrival,
             file: delivery.source_path.clone().unwrap_or_else(|| PathBuf::from(delivery.file.to_string())),
-            name: delivery.file.clone(),
+            name: of.file.clone(),
             size: delivery.size,
             hash: delivery.hash,
             archive: self.folders.archive().join(&delivery.archive),
@@ -199,7 +205,7 @@ impl Engine {
                 None => Arc::clone(plan),
             },
             lane: self.lane(plan),
-            order: plan.order_key(&delivery.file.to_text(), modified_nanos),
+            order: plan.order_key(&of.file.to_text(), modified_nanos),
             waits_until: self.clock.elapsed() + plan.wait_limit.saturating_sub(waited),
             new_copy: false,
             pending: Vec::new(),
@@ -210,13 +216,16 @@ impl Engine {
             again: delivery.reruns.is_some(),
             corrects: delivery.corrects,
             reruns: delivery.reruns,
-        }
+        })
     }
 
     /// The job of a delivery that a person lets go on.
     pub(super) fn job_again(&self, delivery: &DeliveryState) -> Result<Result<Job, String>, EngineError> {
         let plan = self.plan_of(delivery, &mut Plans::new())?;
-        Ok(plan.map(|plan| self.job_of(delivery, &plan)))
+        Ok(match plan {
+            Ok(plan) => Ok(self.job_of(delivery, &plan)?),
+            Err(problem) => Err(problem),
+        })
     }
 
     /// What a held or failed delivery is to the others of its table. Without its own plan, the mapping as it is today

@@ -244,10 +244,8 @@ impl Engine {
             return Ok(Reports::default());
         }
         self.refuse_links(&self.folders.reports(&job.plan.name))?;
-        // What a correction could not load keeps the ids that it has, and the name under which people know it.
+        // What a correction could not load keeps the ids that it has.
         let of = job.corrects.unwrap_or(job.id);
-        let former = job.corrects.map(|of| self.ledger().view().by_id(of)).transpose()?.flatten();
-        let name = former.map_or_else(|| job.name.clone(), |former| former.file);
         let context = Context {
             seal: &work.seal,
             ids: &RejectIds::new(self.identity.key, of),
@@ -255,7 +253,7 @@ impl Engine {
             refused,
             corrects: job.corrects.is_some(),
         };
-        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &name, work, context)?;
+        let paths = rejects::write_reports(&self.folders.reports(&job.plan.name), &job.name, work, context)?;
         Ok(self.folders.report_paths(&paths))
     }
 }

@@ -314,6 +314,17 @@ impl<'a> View<'a> {
         self.all(&sql, [place], row::read)
     }
 
+    /// How many deliveries have open rejects, and how many rejects those are.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn open_rejects(self) -> Result<(u64, u64), LedgerError> {
+        let sql = "SELECT count(*), coalesce(sum(open), 0) FROM deliveries WHERE open > 0";
+        let number = |row: &Row<'_>, index| row.get(index).map(|Unsigned(value)| value);
+        let found = self.one(sql, [], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+        Ok(found.unwrap_or_default())
+    }
+
     /// The open rejects of a table whose keys are known, by arrival and record: at most `limit`, those after `after` if that
     /// is given.
     ///

@@ -77,7 +77,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn copy_of(site: &Site) -> Site {
+/// The same site in another folder.
+pub fn copy_of(site: &Site) -> Site {
     let other = Site::new();
     copy(&site.path(""), &other.path(""));
     other
@@ -220,8 +221,13 @@ fn a_load_killed_when_any_trace_of_its_progress_appears_is_finished_by_the_next(
 
 /// Loads `files` until the system kills the process, as it writes a file beyond this size; true when it was killed.
 fn load_until(kilobytes: u64, site: &Site, files: &[&str]) -> bool {
+    killed_beyond(kilobytes, site, &[&["load"], files].concat())
+}
+
+/// Runs a command until the system kills the process, as it writes a file beyond this size; true when it was killed.
+pub fn killed_beyond(kilobytes: u64, site: &Site, arguments: &[&str]) -> bool {
     let limited = format!("ulimit -c 0; ulimit -f {kilobytes}; exec \"$@\"");
-    let load = site.command(["load"].iter().chain(files));
+    let load = site.command(arguments);
     let mut command = Command::new("bash");
     command
         .current_dir(site.path(""))

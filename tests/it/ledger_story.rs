@@ -53,7 +53,8 @@ fn status_tells_a_new_site_how_to_begin() {
     assert_eq!(lines, expected);
     let empty = site.run(["status", "--json"]).exits(0).object();
     let expected = json!({
-        "engine": null, "deliveries": {}, "attention": [], "unfinished": [], "latest": [], "broken_mappings": 0
+        "engine": null, "deliveries": {}, "attention": [], "unfinished": [], "latest": [],
+        "open_rejects": { "deliveries": 0, "rejects": 0 }, "broken_mappings": 0
     });
     assert_eq!(empty, expected);
     assert!(!site.path("var").exists(), "asking makes nothing");
@@ -190,9 +191,11 @@ fn rejects_lists_the_deliveries_that_have_some_and_the_violations_of_one() {
     assert!(out.contains(text(&deliveries[1]["reports"]["rejects"])), "{out}");
 
     let held = text(&deliveries[3]["delivery"]);
-    let rejects = site.run(["rejects", "--json", held]).exits(0).json();
+    let found = site.run(["rejects", "--json", held]).exits(0).object();
+    assert_eq!(found["counts"], json!([{ "column": "count", "rule": "type", "count": 3 }]));
+    let rejects = found["rejects"].as_array().unwrap();
     let expected = json!({
-        "record": 2, "line": 3, "byte": 18,
+        "id": rejects[1]["id"], "record": 2, "line": 3, "byte": 18, "state": null, "why": null,
         "violations": [{ "column": "count", "value": "x", "rule": "type", "message": "is not a whole number like 1234" }],
     });
     assert_eq!((rejects.len(), &rejects[1]), (3, &expected));

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Site, csv};
+use crate::{
+    crash::{copy_of, killed_beyond},
+    support::{Site, csv},
+};
 
 const MAPPING: &str = r#"match = "stock*"
 [format]
@@ -177,4 +180,99 @@ fn a_rerun_of_an_older_file_is_refused_unless_it_is_meant() {
     assert_eq!(site.query("SELECT count FROM stock"), [["2"]]);
     site.run(["rerun", "--older", id(&first)]).exits(0);
     assert_eq!(site.query("SELECT count FROM stock"), [["1"]]);
+}
+
+#[test]
+fn rejects_that_are_ignored_with_a_reason_load_no_more_and_the_story_says_who_and_why() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,x\nB,y\nC,z\n");
+    let ids: Vec<String> =
+        csv(&site.path(text(&first["reports"]["rejects"]))).1.into_iter().map(|row| row[0].clone()).collect();
+    let said =
+        site.run(["rejects", "--json", "--ignore", &ids[1], "--reason", "a test row"]).exits(0).object();
+    assert_eq!((&said["delivery"], &said["ignored"]), (&first["delivery"], &json!(1)));
+    assert_eq!(standing(&site, &first), [2, 0, 0, 1]);
+    let replayed = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!(replayed["tally"]["read"], 2);
+    let story = site.run(["show", id(&first)]).exits(0).out;
+    assert!(story.contains("1 reject ignored by tester: a test row"), "{story}");
+    let shown = site.run(["rejects", "--json", "--state", "ignored", id(&first)]).exits(0).object();
+    assert_eq!(shown["rejects"][0]["id"], json!(ids[1]));
+    assert_eq!(shown["rejects"][0]["why"]["reason"], "a test row");
+    site.run(["rejects", "--ignore", id(&first), "--reason", "all of it"]).exits(0);
+    assert_eq!(standing(&site, &first), [0, 0, 0, 3]);
+
+    for (what, arguments) in [
+        ("is ignored, says tester: a test row", vec!["rejects", "--ignore", &ids[1], "--reason", "again"]),
+        ("has no open rejects", vec!["rejects", "--ignore", id(&first), "--reason", "again"]),
+        ("--reason", vec!["rejects", "--ignore", &ids[0]]),
+        ("say why", vec!["rejects", "--ignore", &ids[0], "--reason", " "]),
+        ("no delivery", vec!["rejects", "--ignore", "00000000000000000000000000000000", "--reason", "x"]),
+    ] {
+        let ran = site.run(&arguments).exits(1);
+        assert!(ran.err.contains(what), "{what}: {ran:?}");
+    }
+}
+
+#[test]
+fn rejects_are_listed_by_state_mapping_and_rule_and_counted_by_column_and_rule() {
+    let site = Site::with_mapping("stock", MAPPING);
+    site.write("mappings/inbound/other.toml", MAPPING.replace("stock", "other"));
+    let (_, first) = site.load("stock_1.csv", "article,count,note\nA,x,y\nB,y,too long\nC,1,too long\nD,1\n");
+    let (_, other) = site.load("other_1.csv", "article,count\nlonger,1\n");
+    let listed = |options: &[&str]| -> Vec<Value> {
+        let ran = site.run(["rejects", "--json"].iter().chain(options)).exits(0);
+        ran.json().into_iter().map(|mut found| found["delivery"].take()).collect()
+    };
+    let (a, b) = (first["delivery"].clone(), other["delivery"].clone());
+    assert_eq!(listed(&[]), [b.clone(), a.clone()]);
+    assert_eq!(listed(&["--state", "open"]), [b.clone(), a.clone()]);
+    assert_eq!(listed(&["--mapping", "stock"]), std::slice::from_ref(&a));
+    assert_eq!(listed(&["--rule", "type"]), std::slice::from_ref(&a));
+    assert_eq!(listed(&["--state", "corrected"]), [json!(null); 0]);
+    let shown = site.run(["rejects", "--json", id(&first)]).exits(0).object();
+    assert_eq!(
+        shown["counts"],
+        json!([
+            { "column": "", "rule": "columns", "count": 1 },
+            { "column": "count", "rule": "type", "count": 2 },
+            { "column": "note", "rule": "max_length", "count": 2 },
+        ])
+    );
+    assert_eq!(shown["states"], json!({ "open": 4, "corrected": 0, "overtaken": 0, "ignored": 0 }));
+    let lines = |options: &[&str]| -> Vec<u64> {
+        let found = site.run(["rejects", "--json", id(&first)].iter().chain(options)).exits(0).object();
+        found["rejects"].as_array().unwrap().iter().map(|reject| reject["line"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(lines(&[]), [2, 3, 4, 5]);
+    assert_eq!(lines(&["--rule", "type"]), [2, 3]);
+    assert_eq!(lines(&["--limit", "1"]), [2]);
+    assert_eq!(lines(&["--state", "ignored"]), [0; 0]);
+    let status = site.run(["status", "--json"]).exits(0).object();
+    assert_eq!(status["open_rejects"], json!({ "deliveries": 2, "rejects": 5 }));
+    let said = site.run(["status"]).exits(0).out;
+    assert!(said.contains("open rejects: 5 in 2 deliveries"), "{said}");
+}
+
+#[test]
+fn a_replay_killed_in_the_middle_of_writing_any_file_is_finished_by_the_next_run() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let note = "n".repeat(80);
+    let rows: String = (0..3_000).map(|number| format!("{number},{number},{note}\n")).collect();
+    let (_, first) = site.load("stock_1.csv", format!("article,count,note\n{rows}long article,1,x\n"));
+    assert_eq!(standing(&site, &first), [3_001, 0, 0, 0]);
+    site.write("mappings/inbound/stock.toml", MAPPING.replace("note = { max_length = 5 }", "note = {}"));
+    let (mut killed, mut taken) = (0, 0);
+    for kilobytes in [4, 40, 100, 200, 300, 400, 500, 600, 700, 800, 1_000] {
+        let site = copy_of(&site);
+        killed += usize::from(killed_beyond(kilobytes, &site, &["replay", id(&first)]));
+        site.run(["load"]);
+        taken += usize::from(standing(&site, &first)[1] == 3_000);
+        let ran = site.run(["replay", "--json", id(&first)]).exits(2).object();
+        assert_eq!(ran["tally"]["rejected"], 1, "beyond {kilobytes} KiB");
+        assert_eq!(standing(&site, &first), [1, 3_000, 0, 0], "beyond {kilobytes} KiB");
+        let sums = site.query("SELECT count(*), sum(count) FROM stock");
+        assert_eq!(sums, [["3000", "4498500"]], "beyond {kilobytes} KiB");
+    }
+    assert!(killed >= 4 && taken >= 1, "{killed} were killed, {taken} of them or more after they were taken");
 }

@@ -115,6 +115,43 @@ fn decisions_beside_a_run_are_carried_out_by_it_and_say_what_they_say_alone() {
 }
 
 #[test]
+fn replays_reruns_and_ignoring_beside_a_run_are_carried_out_by_it_and_say_what_they_say_alone() {
+    let site = site(INBOX);
+    site.write("mappings/inbound/prices.toml", mapping("prices", "", ""));
+    let (_, first) = site.load("prices.csv", bad(3));
+    let text = mapping("prices", "", "").replace("\"integer\"", "\"integer\", null = [\"x\"]");
+    site.write("mappings/inbound/prices.toml", text);
+    let first = id(&first);
+    let (code, told) = same_beside(&site, &["replay", first]);
+    assert_eq!((code, &told[0]["outcome"], &told[0]["corrects"]), (0, &json!("loaded"), &json!(first)));
+    assert_eq!(told[0]["tally"]["inserted"], 3);
+    let (code, told) = same_beside(&site, &["rerun", first]);
+    assert_eq!(
+        (code, &told[0]["tally"]["inserted"], &told[0]["tally"]["unchanged"]),
+        (0, &json!(3), &json!(1))
+    );
+    let (code, told) = same_beside(&site, &["rejects", "--ignore", first, "--reason", "tests"]);
+    assert_eq!((code, &told[0]["ignored"]), (0, &json!(3)));
+    site.load("prices_2.csv", row("A", 2));
+    let (code, told) = same_beside(&site, &["rerun", first]);
+    assert!(code == 1 && told[0]["error"].as_str().unwrap().contains("--older"), "{told:?}");
+}
+
+#[test]
+fn a_running_engine_replays_under_the_mapping_as_it_stands_in_the_file_now() {
+    let site = site(INBOX);
+    let (_, first) = site.load("prices.csv", bad(2));
+    let run = site.start();
+    run.says("at work");
+    let text = mapping("prices", "", "").replace("\"integer\"", "\"integer\", null = [\"x\"]");
+    site.write("mappings/inbound/prices.toml", text);
+    let replayed = site.run(["replay", "--json", id(&first)]).exits(0).object();
+    run.says("asked: replay");
+    run.stop().exits(0);
+    assert_eq!(replayed["tally"]["inserted"], 2);
+}
+
+#[test]
 fn what_a_person_approved_beside_a_run_is_in_the_story_with_the_persons_name() {
     let (site, [held, ..]) = decided_site();
     let run = site.start();
