@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    formats::text,
     ledger::{DeliveryState, Reports},
     model::{DeliveryId, Outcome, Reason, Reject, Tally, Violation, printable, reject::MASK},
     rejects,
@@ -129,7 +130,7 @@ const SHOWN_VIOLATIONS: usize = 5;
 pub fn sample_of(seal: &Seal, reject: &Reject) -> Vec<Sample> {
     let any_sensitive = seal.sensitive.contains(&true);
     let raw = reject.raw.get(..SHOWN_RECORD_BYTES.min(reject.raw.len())).unwrap_or_default();
-    let record = if any_sensitive { MASK.into() } else { String::from_utf8_lossy(raw) };
+    let record = if any_sensitive { MASK.into() } else { text::shown(raw, &seal.encoding) };
     let of = |violation: &Violation| {
         let column = violation.column.map_or("", |column| rejects::column_of_file(seal, column));
         let value = match violation.column {

@@ -12,7 +12,7 @@ use crate::{
     formats::FormatError,
     ledger::{DeliveryState, Event, LedgerReader, RejectStates},
     mapping::Plan,
-    model::{DeliveryId, FileName, Reason, State},
+    model::{DeliveryId, FileName, Reason, State, printable},
     rejects::{
         Correction, CorrectionWriter,
         returned::{
@@ -203,6 +203,12 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<TakenFile, EngineError> {
         let started = self.clock.elapsed();
+        if options.mapping.is_some() {
+            observer.note(&format!(
+                "{}: it is a corrected report, so it is loaded under the mapping of the rows that it corrects",
+                printable::text(&file.to_string_lossy())
+            ));
+        }
         let name = FileName::new(std::os::unix::ffi::OsStrExt::as_bytes(
             file.file_name().unwrap_or(file.as_os_str()),
         ));
@@ -232,7 +238,7 @@ impl Engine {
         match comes_to {
             ComesTo::Corrections(corrections) => {
                 if let Some(note) = &corrections.note {
-                    observer.note(&format!("{}: {note}", file.display()));
+                    observer.note(&format!("{}: {note}", printable::text(&file.to_string_lossy())));
                 }
                 let mut jobs = self.jobs_of(&corrections, &origin, &archived)?;
                 let answers = accepted(options.request, jobs.iter().map(|job| job.id).collect());

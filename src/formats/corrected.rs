@@ -159,6 +159,7 @@ impl Format for Corrected {
             header: head.header,
             layout,
             lines_before: 1,
+            encoding: "UTF-8",
         })
     }
 

@@ -138,6 +138,8 @@ pub struct Opened {
     pub layout: Vec<Option<usize>>,
     /// Physical lines that stand before the first chunk: preamble and header.
     pub lines_before: u64,
+    /// The encoding of the file's bytes, by its name in the WHATWG Encoding Standard.
+    pub encoding: &'static str,
 }
 
 /// Goes through a file in order and cuts it into chunks of whole records.

@@ -87,6 +87,12 @@ impl LineDecoder {
         })
     }
 
+    /// What it decodes.
+    #[must_use]
+    pub fn encoding(&self) -> &'static Encoding {
+        self.encoding
+    }
+
     /// What decoding appends to.
     #[must_use]
     pub fn start(&self) -> Decoded {
@@ -172,6 +178,12 @@ impl LineDecoder {
             }
         }
     }
+}
+
+/// Bytes as text for people to read; what is not valid shows as U+FFFD. An unknown encoding is read as UTF-8.
+#[must_use]
+pub fn shown<'a>(raw: &'a [u8], encoding: &str) -> std::borrow::Cow<'a, str> {
+    by_label(encoding).unwrap_or(UTF_8).decode_without_bom_handling(raw).0
 }
 
 /// A guess, for help texts only, at what a file declared as UTF-8 may be.

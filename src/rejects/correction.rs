@@ -4,6 +4,7 @@
 //! Records are put aside on the disk as they come, in whatever order, and written out in that of the file they belong to.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     io::{self, BufWriter, Write},
@@ -11,6 +12,7 @@ use std::{
     path::Path,
 };
 
+use super::rejects_csv::raw_text;
 use crate::{
     formats::{
         RawRecord,
@@ -164,7 +166,7 @@ impl<'a> CorrectionWriter<'a> {
         match split {
             Some(fields) => self.push(seal, former, &fields),
             None if has_fields => self.push(seal, former, &former.fields),
-            None => self.leave(seal, former, &former.raw),
+            None => self.leave(seal, former, &bytes_as_text(seal, former)),
         }
     }
 
@@ -172,11 +174,12 @@ impl<'a> CorrectionWriter<'a> {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn refuse(&mut self, former: &Reject, message: &str) -> io::Result<()> {
+    pub fn refuse(&mut self, seal: &Seal, former: &Reject, message: &str) -> io::Result<()> {
         let wrong =
             [Violation { column: None, rule: Rule::Correction, value: "".into(), message: message.into() }];
-        let (position, fields, raw) = (former.position, &*former.fields, &*former.raw);
-        self.add(CorrectedRecord { position, fields, raw, wrong: &wrong })
+        let text = bytes_as_text(seal, former);
+        let (position, fields) = (former.position, &*former.fields);
+        self.add(CorrectedRecord { position, fields, raw: &text, wrong: &wrong })
     }
 
     /// Adds a row of a corrected file that stands for no record, for this reason (as with [`CorrectionWriter::refuse`]). It
@@ -261,6 +264,15 @@ impl<'a> CorrectionWriter<'a> {
         };
         let stays = minds && concerned.iter().all(is_same);
         stays.then(|| Violation { column: Some(at), ..violation.clone() })
+    }
+}
+
+/// The bytes of a record in UTF-8, as those of corrections are; as they are where they make no text.
+fn bytes_as_text<'a>(seal: &Seal, reject: &'a Reject) -> Cow<'a, [u8]> {
+    match raw_text(seal, reject) {
+        text if text.contains(char::REPLACEMENT_CHARACTER) => Cow::Borrowed(&reject.raw),
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 

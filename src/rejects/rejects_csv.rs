@@ -3,7 +3,11 @@
 use std::{borrow::Cow, io::Write};
 
 use super::{Context, ReportError, column_of_file, csv_error, finish_csv, shown_value, spreadsheet::protect};
-use crate::model::{Reject, printable};
+use crate::{
+    formats::text,
+    model::{Reject, printable},
+    validate::Seal,
+};
 
 /// The first column: by it, a corrected row is known again.
 pub const ID_COLUMN: &str = "wharf_reject_id";
@@ -33,7 +37,9 @@ impl<'a> RejectsCsv<'a> {
     pub fn new(output: &'a mut dyn Write, context: Context<'a>) -> Result<Self, ReportError> {
         let header = &context.seal.header;
         // Only where it makes a difference: programs that do not expect it are spared it in plain ASCII.
-        if !context.seal.rejects_are_ascii || !header.iter().all(|name| name.is_ascii()) {
+        // What is ASCII byte by byte need not be in UTF-16.
+        let is_ascii = context.seal.rejects_are_ascii && !context.seal.encoding.starts_with("UTF-16");
+        if !is_ascii || !header.iter().all(|name| name.is_ascii()) {
             output.write_all(BYTE_ORDER_MARK)?;
         }
         let mut report = Self { writer: csv::Writer::from_writer(output), context };
@@ -60,7 +66,7 @@ impl<'a> RejectsCsv<'a> {
             _ => Cow::Borrowed(""),
         });
         let problems = problems(reject, self.context);
-        let raw = if has_columns { Cow::Borrowed("") } else { raw_text(reject) };
+        let raw = if has_columns { Cow::Borrowed("") } else { raw_text(self.context.seal, reject) };
         self.row(
             std::iter::once(Cow::Borrowed(id.as_str()))
                 .chain(fields)
@@ -86,8 +92,8 @@ impl<'a> RejectsCsv<'a> {
 
 /// The text of a record, as the report shows it where there are no columns.
 #[must_use]
-pub fn raw_text(reject: &Reject) -> Cow<'_, str> {
-    String::from_utf8_lossy(&reject.raw)
+pub fn raw_text<'a>(seal: &Seal, reject: &'a Reject) -> Cow<'a, str> {
+    text::shown(&reject.raw, &seal.encoding)
 }
 
 /// Everything that is wrong with a record, as one line of words.

@@ -30,6 +30,7 @@ const MOST_TRAILERS: usize = 2;
 pub struct Sequence {
     plan: Arc<Plan>,
     header: Vec<String>,
+    encoding: &'static str,
     layout: Vec<Option<usize>>,
     work: WorkWriter,
     keys: KeyIndex,
@@ -75,6 +76,7 @@ impl Sequence {
         let index = || KeyIndex::new(options.folder, share);
         Ok(Self {
             header: opened.header.clone(),
+            encoding: opened.encoding,
             layout: opened.layout.clone(),
             work: WorkWriter::new(options.folder, &step.schema(), options.keep_rows)?,
             keys: index(),
@@ -160,6 +162,7 @@ impl Sequence {
             columns: self.plan.columns.iter().map(|column| column.name.clone()).collect(),
             sensitive: self.plan.columns.iter().map(|column| column.sensitive).collect(),
             header: self.header,
+            encoding: self.encoding.to_owned(),
             layout: self.layout,
             read: self.records,
             good: self.records - self.rejected - self.superseded_count,

@@ -50,6 +50,9 @@ pub struct Seal {
     pub sensitive: Vec<bool>,
     /// The file's own columns.
     pub header: Vec<String>,
+    /// The encoding of the file's bytes; UTF-8 when it is not known.
+    #[serde(default)]
+    pub encoding: String,
     /// For each of `columns` the file's column, from 0, that it takes.
     pub layout: Vec<Option<usize>>,
     /// Records read.

@@ -1,10 +1,11 @@
 //! Reject reports that somebody has corrected come back: resubmitted, loaded, or dropped in the inbox while `run` works.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use serde_json::Value;
 
 use crate::{
+    crash::copy_of,
     engine::until,
     support::{Ran, Site},
 };
@@ -335,4 +336,74 @@ fn the_corrected_file_is_kept_as_it_came_and_the_story_tells_what_was_undone() {
     let archive = walkdir::WalkDir::new(report.site.path("var/archive"));
     let files = archive.into_iter().flatten().filter(|entry| entry.file_type().is_file());
     assert!(files.into_iter().any(|entry| fs::read(entry.path()).unwrap() == text.as_bytes()));
+}
+
+#[test]
+fn a_broken_record_is_shown_and_corrected_in_letters_whatever_the_encoding_of_its_file() {
+    type Encode = fn(&str) -> Vec<u8>;
+    let encodings: [(&str, Encode); 2] = [
+        ("windows-1252", |text| text.chars().map(|c| u8::try_from(c as u32).unwrap()).collect()),
+        ("utf-16le", |text| utf16(text, false)),
+    ];
+    for (name, encode) in encodings {
+        let mapping = MAPPING.replace("[target]", &format!("encoding = \"{name}\"\n[target]"));
+        let site = Site::with_mapping("orders", &mapping);
+        let (_, delivery) = site.load("orders_1.csv", encode("No,Name,Amount,Due\n1,Müller,x\n2,Käthe\n"));
+        let (header, rows) = site.report(&delivery, "rejects");
+        let mut report = Report { site, delivery, header, rows };
+        assert_eq!(report.rows[0].last().map(String::as_str), Some("1,Müller,x"), "{name}");
+        report.set(0, "wharf_raw", "1,Müller,1.5,");
+        let (code, correction) = report.send_plain();
+        assert_eq!((code, counts(&correction)), (2, [2, 1, 0, 1]), "{name}");
+        assert_eq!(report.orders(), ["1|Müller|1.50|-"]);
+        let (_, left) = report.site.report(&correction, "rejects");
+        assert_eq!(left[0].last().map(String::as_str), Some("2,Käthe"), "{name}: as it was");
+        report.rows = left;
+        report.set(0, "wharf_raw", "2,Käthe,2.5,");
+        assert_eq!(report.send_plain().0, 0, "{name}");
+        assert_eq!(report.orders()[1], "2|Käthe|2.50|-", "{name}");
+    }
+}
+
+#[test]
+fn a_correction_that_is_killed_at_any_moment_is_finished_and_loaded_once() {
+    let file: String = (0..2_000).map(|no| format!("{no},n,x,\n")).collect();
+    let mut report = Report::of(MAPPING, &format!("No,Name,Amount,Due\n{file}"));
+    (0..2_000).for_each(|row| report.set(row, "Amount", "1"));
+    let text = report.plain();
+    let before = report.site;
+    let holds = |site: &Site, sql: &str| !crate::support::query(&site.path("var/ledger.db"), sql).is_empty();
+    let running = "SELECT 1 FROM deliveries WHERE corrects IS NOT NULL AND state = 'running'";
+    type Seen<'a> = &'a dyn Fn(&Site) -> bool;
+    let moments: [(&str, Seen<'_>); 5] = [
+        ("at once", &|_| true),
+        ("with the lock", &|site| fs::metadata(site.path("var/lock")).is_ok_and(|meta| meta.len() > 0)),
+        ("when the file is archived", &|site| {
+            let archive = walkdir::WalkDir::new(site.path("var/archive")).into_iter().flatten();
+            archive.filter(|entry| entry.file_type().is_file()).count() > 1
+        }),
+        ("when it runs", &|site| holds(site, running)),
+        ("when rows are there", &|site| site.query("SELECT count(*) FROM orders")[0][0] != "0"),
+    ];
+    for (when, seen) in moments {
+        let site = copy_of(&before);
+        site.write("back.csv", &text);
+        let mut child = site.command(["resubmit", "back.csv"]).stdout(Stdio::null()).spawn().unwrap();
+        while !seen(&site) && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was begun is finished; what was not taken is sent again.
+        site.run(["resubmit", "back.csv"]);
+        let killed = Report { site, delivery: report.delivery.clone(), header: Vec::new(), rows: Vec::new() };
+        assert_eq!(killed.standing(), [0, 2_000, 0, 0], "killed {when}");
+        assert_eq!(
+            killed.site.query("SELECT count(*), min(amount) FROM orders"),
+            [["2000", "1.00"]],
+            "{when}"
+        );
+        let kept = fs::read_dir(killed.site.path("var/work")).unwrap().count();
+        assert_eq!(kept, 0, "{when}");
+    }
 }

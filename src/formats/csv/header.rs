@@ -37,6 +37,12 @@ impl Head {
         Self { window, at: 0, dialect, lines: 0 }
     }
 
+    /// The encoding of the file.
+    #[must_use]
+    pub fn encoding(&self) -> &'static encoding_rs::Encoding {
+        self.window.encoding()
+    }
+
     /// The rest of the file, which begins with a record.
     #[must_use]
     pub fn into_rest(mut self) -> Window {

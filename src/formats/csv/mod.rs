@@ -326,7 +326,7 @@ impl Format for Csv {
             trailing_delimiter: self.options.trailing_delimiter,
             trailer_starts_with: self.options.trailer.as_ref().map(|trailer| trailer.starts_with.clone()),
         };
-        let (dialect, lines_before) = (head.dialect.clone(), head.lines);
+        let (dialect, lines_before, encoding) = (head.dialect.clone(), head.lines, head.encoding().name());
         let framer = frame::CsvFramer::new(head.into_rest(), dialect, names.len(), frame::CHUNK_BYTES);
         Ok(Opened {
             framer: Box::new(framer),
@@ -334,6 +334,7 @@ impl Format for Csv {
             header: names,
             layout,
             lines_before,
+            encoding,
         })
     }
 }

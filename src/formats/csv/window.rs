@@ -69,6 +69,12 @@ impl Window {
         }
     }
 
+    /// The encoding of the file.
+    #[must_use]
+    pub fn encoding(&self) -> &'static encoding_rs::Encoding {
+        self.decoded.as_ref().map_or(encoding_rs::UTF_8, |(decoder, _)| decoder.encoding())
+    }
+
     /// Offset in the file of the first byte that is not cut off.
     #[must_use]
     pub fn byte(&self) -> u64 {

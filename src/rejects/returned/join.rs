@@ -97,7 +97,7 @@ impl<'a> Join<'a> {
             Merged::Fields(fields) => writer.push(seal, former, &fields),
             Merged::Text(text) => writer.push_text(seal, former, &text),
             Merged::Unchanged => writer.push_again(seal, former, as_came),
-            Merged::Refused(message) => writer.refuse(former, &message),
+            Merged::Refused(message) => writer.refuse(seal, former, &message),
         }
     }
 

@@ -113,7 +113,7 @@ impl<'a> Kept<'a> {
         locale: &Locale,
         encoding: &'static Encoding,
     ) -> Merged {
-        let before = raw_text(former);
+        let before = raw_text(self.seal, former);
         let text = self.columns.raw.map(|place| unprotect(row.get(place).map_or("", String::as_str)));
         let text = text.filter(|text| !text.trim().is_empty());
         let is_same = text.is_none_or(|text| is_rerendered(&before, text, locale, encoding, None));

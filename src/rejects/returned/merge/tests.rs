@@ -69,6 +69,7 @@ fn seal() -> Seal {
         columns: Vec::new(),
         sensitive: Vec::new(),
         header: Vec::new(),
+        encoding: "UTF-8".into(),
         layout: Vec::new(),
         read: 1,
         good: 0,
