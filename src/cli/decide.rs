@@ -31,7 +31,7 @@ pub fn retry(common: &Common, options: &Delivery, output: &mut Output) -> Result
     terminal.finish()
 }
 
-/// Loads a held delivery with the rejects it has.
+/// Loads a held delivery with the rejects that it has, and lets those rows vanish that it does not have.
 ///
 /// # Errors
 /// When there is none of this id, or it is not held.
@@ -41,6 +41,7 @@ pub fn approve(common: &Common, options: &Delivery, output: &mut Output) -> Resu
     let wish = |delivery: &DeliveryState| Wish::Approve {
         delivery: delivery.id,
         rejected: delivery.tally.map_or(0, |tally| tally.rejected),
+        deletes: delivery.deletes,
     };
     decide(common, options, wish, &mut terminal)?;
     terminal.finish()

@@ -116,6 +116,9 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
     if delivery.state == State::LoadedWithRejects && delivery.corrects.is_none() {
         add("rejects", super::rejects::standing(&delivery.rejects))?;
     }
+    if delivery.deletes > 0 {
+        add("would vanish", counted(delivery.deletes, "row"))?;
+    }
     for (rule, count) in &delivery.violations {
         add("violations", format!("{} {rule}", thousands(*count)))?;
     }
@@ -186,12 +189,21 @@ fn sentence(event: &Event) -> String {
         }
         Event::Refused(stop) => stopped("refused", stop),
         Event::Duplicate { of } => format!("the same bytes were loaded by {of}: nothing to do"),
-        Event::Overtaken { by } => format!("overtaken by {by}, which loaded these bytes"),
+        Event::Overtaken { by, newer } => {
+            let what = if *newer { "a newer file that is the whole truth" } else { "these bytes" };
+            format!("overtaken by {by}, which loaded {what}")
+        }
         Event::Held(stop) => stopped("held", stop),
         Event::Failed { stop, retryable } => {
             stopped(if *retryable { "failed (may go well later)" } else { "failed" }, stop)
         }
-        Event::Approved { rejected, by } => format!("approved by {by} with {} rejects", thousands(*rejected)),
+        Event::Approved { rejected, deletes, by } => {
+            let vanish = match deletes {
+                0 => String::new(),
+                rows => format!(" and {} that vanish", counted(*rows, "row")),
+            };
+            format!("approved by {by} with {} rejects{vanish}", thousands(*rejected))
+        }
         Event::Retried { by } => format!("another attempt asked for by {by}"),
         Event::ReportsWritten { .. } => "reports written again".to_owned(),
         Event::RejectsOpened { .. } => "its rejects can be corrected and sent back".to_owned(),

@@ -1,6 +1,9 @@
 //! The rows of a validated file held against the table that they would go to. Nothing is written.
 
-use super::rows::{MOST_TARGET_REJECTS, row_schema};
+use super::{
+    rows::{MOST_TARGET_REJECTS, row_schema},
+    vanish::{self, Compares, Vanish},
+};
 use crate::{
     mapping::plan::Plan,
     model::{Outcome, Reason, Tally},
@@ -57,6 +60,15 @@ pub fn compare(
             break;
         }
     }
+    let vanish: Vanish = if refused.len() > MOST_TARGET_REJECTS {
+        Vanish::Never
+    } else {
+        vanish::look::<CompareError>(
+            plan,
+            work,
+            &mut Compares { comparison: &mut *comparison, tell: &mut told },
+        )?
+    };
     let counts = comparison.finish()?;
     let seal = &work.seal;
     let rejected = seal.rejected + refused.len() as u64;
@@ -64,12 +76,18 @@ pub fn compare(
         Tally { read: seal.read, rejected, superseded: counts.superseded + seal.superseded, ..counts };
     let mut compared =
         Compared { outcome: Outcome::Loaded, reason: None, message: None, tally, counts: tally, refused };
-    compared.judge(plan);
+    compared.judge(plan, &vanish);
     Ok(compared)
 }
 
 impl Compared {
-    fn judge(&mut self, plan: &Plan) {
+    /// Rows that the table would take.
+    fn accepted(&self) -> u64 {
+        let Tally { inserted, updated, unchanged, superseded, .. } = self.counts;
+        inserted + updated + unchanged + superseded
+    }
+
+    fn judge(&mut self, plan: &Plan, vanish: &Vanish) {
         let (read, rejected) = (self.tally.read, self.tally.rejected);
         (self.outcome, self.reason, self.message) = if self.refused.len() > MOST_TARGET_REJECTS {
             let message = format!("the table would refuse more than {MOST_TARGET_REJECTS} rows");
@@ -78,8 +96,11 @@ impl Compared {
             match verdict::judge_rejects(plan, read, rejected) {
                 Some(Verdict::Refuse { reason, message }) => (Outcome::Refused, Some(reason), Some(message)),
                 Some(Verdict::Hold { message }) => (Outcome::Held, Some(Reason::RejectHold), Some(message)),
-                _ if rejected > 0 => (Outcome::LoadedWithRejects, None, None),
-                _ => (Outcome::Loaded, None, None),
+                _ => match vanish.hold(plan, self.accepted()) {
+                    Some(hold) => (Outcome::Held, Some(Reason::DeleteHold), Some(hold.message)),
+                    None if rejected > 0 => (Outcome::LoadedWithRejects, None, vanish.note()),
+                    None => (Outcome::Loaded, None, vanish.note()),
+                },
             }
         };
         if matches!(self.outcome, Outcome::Refused | Outcome::Held) {

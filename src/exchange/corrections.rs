@@ -209,6 +209,7 @@ impl Engine {
             attempts: 0,
             postponed: 0,
             approved_rejects: None,
+            approved_deletes: None,
             again: true,
             corrects: Some(correction.delivery),
             reruns: None,

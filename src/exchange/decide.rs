@@ -54,8 +54,9 @@ impl Engine {
                 return Err(EngineError::Decision("this is no decision about a delivery".to_owned()));
             }
             Wish::Retry { delivery } => (*delivery, Event::Retried { by: by.to_owned() }),
-            Wish::Approve { delivery, rejected } => {
-                (*delivery, Event::Approved { rejected: *rejected, by: by.to_owned() })
+            Wish::Approve { delivery, rejected, deletes } => {
+                let (rejected, deletes, by) = (*rejected, *deletes, by.to_owned());
+                (*delivery, Event::Approved { rejected, deletes, by })
             }
             Wish::Decline { delivery } => return self.decline(*delivery, by, request, lanes),
             Wish::Ignore { delivery, records, reason } => {
@@ -147,6 +148,7 @@ impl Engine {
                 delivery.message.as_deref().unwrap_or("no message")
             ),
             tally: delivery.tally.unwrap_or_default(),
+            deletes: 0,
             reports: delivery.reports.clone(),
             worked_millis: delivery.worked_millis.unwrap_or(0),
         };

@@ -39,6 +39,8 @@ pub(super) struct End {
     pub(super) reason: Option<Reason>,
     pub(super) message: Option<String>,
     pub(super) tally: Tally,
+    /// Rows that would have vanished from the table, of a delivery that is held.
+    pub(super) deletes: u64,
     pub(super) reports: Reports,
     pub(super) sample: Vec<Sample>,
     pub(super) retryable: bool,
@@ -53,6 +55,7 @@ impl End {
             reason: Some(reason),
             message: Some(message),
             tally: Tally::default(),
+            deletes: 0,
             reports: Reports::default(),
             sample: Vec::new(),
             retryable: false,
@@ -410,6 +413,7 @@ impl Engine {
             reason: reason.unwrap_or(Reason::Fault),
             message: end.message.clone().unwrap_or_default(),
             tally: end.tally,
+            deletes: end.deletes,
             reports: end.reports.clone(),
             worked_millis,
         };
@@ -427,8 +431,13 @@ impl Engine {
         };
         let mut events: Vec<(DeliveryId, Event)> =
             untold.into_iter().chain([event]).map(|event| (job.id, event)).collect();
-        let overtaken = if loaded { self.overtaken_by(job)? } else { Vec::new() };
-        events.extend(overtaken.iter().map(|delivery| (*delivery, Event::Overtaken { by: job.id })));
+        let overtaken = if loaded { self.overtaken_by(job)? } else { BTreeMap::new() };
+        events.extend(
+            overtaken
+                .iter()
+                .map(|(delivery, newer)| (*delivery, Event::Overtaken { by: job.id, newer: *newer })),
+        );
+        let overtaken = overtaken.into_keys().collect();
         if loaded {
             self.append_loaded(job, end.tally.rejected, &end.rejects, events)?;
         } else {
@@ -445,12 +454,23 @@ impl Engine {
 }
 
 impl Engine {
-    /// Held and failed deliveries of the same bytes and mapping: now that these are loaded, nobody has to look at the
-    /// others any more.
-    fn overtaken_by(&self, job: &Job) -> Result<Vec<DeliveryId>, LedgerError> {
-        let mut others = self.ledger().view().at_rest_with(&job.plan.name, job.size, &job.hash)?;
-        others.retain(|other| *other != job.id);
-        Ok(others)
+    /// Deliveries that nobody has to look at any more, now that this one is loaded: held and failed ones of the same bytes
+    /// and mapping, and, where a file is the whole truth, those before it (true).
+    fn overtaken_by(&self, job: &Job) -> Result<BTreeMap<DeliveryId, bool>, LedgerError> {
+        let mut overtaken = BTreeMap::new();
+        if job.is_complete() {
+            let waiting = self.ledger().view().waiting_before(&job.plan.name, job.arrival)?;
+            let older = waiting.into_iter().filter(|delivery| {
+                let modified_nanos = delivery.modified_nanos.unwrap_or_default().into();
+                delivery.corrects.is_none()
+                    && job.plan.order_key(&delivery.file.to_text(), modified_nanos) <= job.order
+            });
+            overtaken.extend(older.map(|delivery| (delivery.id, true)));
+        }
+        let same = self.ledger().view().at_rest_with(&job.plan.name, job.size, &job.hash)?;
+        overtaken.extend(same.into_iter().map(|delivery| (delivery, false)));
+        overtaken.remove(&job.id);
+        Ok(overtaken)
     }
 }
 
@@ -489,6 +509,7 @@ fn empty_file(plan: &Plan) -> End {
         reason: None,
         message: None,
         tally: Tally::default(),
+        deletes: 0,
         reports: Reports::default(),
         sample: Vec::new(),
         retryable: false,

@@ -297,7 +297,8 @@ impl Lane {
 }
 
 /// The earliest held or failed delivery that came before this one, by its arrival or by the order of the table. The same
-/// bytes sent again for the same mapping are no later values: they may go, and make the other one void.
+/// bytes sent again for the same mapping are no later values: they may go, and make the other one void. So may a file that is
+/// the whole truth, where the other one is before it in every way.
 fn behind(blockers: &BTreeMap<u64, Blocker>, job: &Job) -> Option<Wait> {
     if job.corrects.is_some() {
         return None; // its rows are looked at one by one when its turn comes
@@ -306,8 +307,14 @@ fn behind(blockers: &BTreeMap<u64, Blocker>, job: &Job) -> Option<Wait> {
     let before = |blocker: &Blocker| {
         blocker.arrival < job.arrival || blocker.order.as_ref().is_some_and(|order| *order < job.order)
     };
+    let void = |blocker: &Blocker| {
+        job.is_complete()
+            && blocker.mapping == job.plan.name
+            && blocker.arrival < job.arrival
+            && blocker.order.as_ref().is_none_or(|order| *order <= job.order)
+    };
     let earlier = blockers.values().filter(|blocker| before(blocker));
-    earlier.filter(|blocker| !same(blocker)).map(|blocker| Wait::Behind(blocker.id)).next()
+    earlier.filter(|blocker| !same(blocker) && !void(blocker)).map(|blocker| Wait::Behind(blocker.id)).next()
 }
 
 /// The earliest delivery of a mapping that this one waits for, if it came before it and has not come to its end.
@@ -361,6 +368,7 @@ pub(super) mod tests {
             attempts: 0,
             postponed: 0,
             approved_rejects: None,
+            approved_deletes: None,
             again: false,
             corrects: None,
             reruns: None,

@@ -64,6 +64,7 @@ impl Engine {
             lanes.stopped(&lane, &mapping, arrival);
             if let Delivered::Ended { report, blocks, overtaken } = delivered {
                 for delivery in overtaken {
+                    lanes.remove(delivery);
                     lanes.unblock(delivery);
                 }
                 if let Some(blocker) = blocks {

@@ -30,6 +30,7 @@ pub mod run;
 mod shadow;
 pub mod take;
 pub mod target;
+mod vanish;
 
 use std::{
     path::{Path, PathBuf},

@@ -212,6 +212,7 @@ impl Engine {
             attempts: delivery.attempts,
             postponed: delivery.postponed,
             approved_rejects: delivery.approved_rejects,
+            approved_deletes: delivery.approved_deletes,
             // A person asked for the same bytes once more.
             again: delivery.reruns.is_some(),
             corrects: delivery.corrects,
@@ -259,6 +260,7 @@ impl Engine {
             reason: Reason::Fault,
             message: message.to_owned(),
             tally: delivery.tally.unwrap_or_default(),
+            deletes: 0,
             reports: delivery.reports.clone(),
             worked_millis: 0,
         };

@@ -9,6 +9,7 @@ use super::{
     pipeline::{self, PipelineError},
     report::sample,
     take::Job,
+    vanish::{self, Vanish},
 };
 use crate::{
     formats::FormatError,
@@ -66,10 +67,11 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         drop(turn);
-        let tally = match loading {
-            Loading::Done(tally) => tally,
-            Loading::Withheld(outcome, reason, message) => {
-                return self.withhold(job, work, outcome, reason, message);
+        let (tally, message) = match loading {
+            Loading::Done(tally, message) => (tally, message),
+            Loading::Withheld(outcome, reason, message, deletes) => {
+                let end = self.withhold(job, work, outcome, reason, message)?;
+                return Ok(End { deletes, ..end });
             }
         };
         let reports = match self.write_reports(job, work, false) {
@@ -85,8 +87,9 @@ impl Engine {
         Ok(End {
             outcome: if tally.rejected == 0 { Outcome::Loaded } else { Outcome::LoadedWithRejects },
             reason: None,
-            message: None,
+            message,
             tally,
+            deletes: 0,
             reports,
             sample: sample(work)?,
             retryable: false,
@@ -138,21 +141,17 @@ impl Engine {
                 "the database refused more than {MOST_TARGET_REJECTS} rows{first}, so nothing was loaded; see whether the \
                  table is as the mapping expects it"
             );
-            return Ok(Loading::Withheld(Outcome::Refused, Reason::TargetLimit, message));
+            return Ok(Loading::Withheld(Outcome::Refused, Reason::TargetLimit, message, 0));
         }
-        let rejected = work.seal.rejected + refusals.len() as u64;
-        let stopped = match crate::validate::verdict::judge_rejects(&job.plan, work.seal.read, rejected) {
-            Some(Verdict::Refuse { reason, message }) => Some((Outcome::Refused, reason, message)),
-            Some(Verdict::Hold { message }) if !job.accepts(rejected) => {
-                Some((Outcome::Held, Reason::RejectHold, message))
+        let note = match self.judge_loaded(job, work, refusals.len() as u64, &mut open)? {
+            Ok(note) => note,
+            Err(withheld) => {
+                drop(open);
+                self.add_refusals(job, work, &refusals)?;
+                return Ok(withheld);
             }
-            _ => None,
         };
-        if let Some((outcome, reason, message)) = stopped {
-            drop(open);
-            self.add_refusals(job, work, &refusals)?;
-            return Ok(Loading::Withheld(outcome, reason, message));
-        }
+        let rejected = work.seal.rejected + refusals.len() as u64;
         let counts = open.counts();
         let tally = Tally {
             read: work.seal.read,
@@ -170,7 +169,43 @@ impl Engine {
         self.keep_rejects(job, work)?;
         open.seal(&tally, work.seal.target_reject_hash)?;
         open.commit()?;
-        Ok(Loading::Done(tally))
+        Ok(Loading::Done(tally, note))
+    }
+
+    /// Judges a load whose rows are written but not committed: there may be too many rejects, now that the target has added
+    /// its own, or too many rows that would vanish. If not, those vanish; what is to be told of them is given back.
+    fn judge_loaded(
+        &self,
+        job: &Job,
+        work: &WorkFile,
+        refused: u64,
+        open: &mut Box<dyn Load>,
+    ) -> Result<Result<Option<String>, Loading>, Fault> {
+        let held = |reason, message, deletes| Err(Loading::Withheld(Outcome::Held, reason, message, deletes));
+        let rejected = work.seal.rejected + refused;
+        match crate::validate::verdict::judge_rejects(&job.plan, work.seal.read, rejected) {
+            Some(Verdict::Refuse { reason, message }) => {
+                return Ok(Err(Loading::Withheld(Outcome::Refused, reason, message, 0)));
+            }
+            Some(Verdict::Hold { message }) if !job.accepts(rejected) => {
+                return Ok(held(Reason::RejectHold, message, 0));
+            }
+            _ => {}
+        }
+        if !job.may_vanish() {
+            return Ok(Ok(None));
+        }
+        let vanish = vanish::look::<Fault>(&job.plan, work, open)?;
+        match vanish.hold(&job.plan, work.seal.good.saturating_sub(refused)) {
+            Some(hold) if !job.accepts_deletes(hold.deletes) => {
+                return Ok(held(Reason::DeleteHold, hold.message, hold.deletes));
+            }
+            _ => {}
+        }
+        if let Vanish::Rows(_) = vanish {
+            open.vanish()?;
+        }
+        Ok(Ok(vanish.note()))
     }
 
     /// The target has the delivery already: the process ended before the ledger knew.
@@ -189,7 +224,8 @@ impl Engine {
         }
         self.keep_rejects(job, work)?;
         self.record(job.id, vec![Event::Noted { text: "the database had the rows already".to_owned() }])?;
-        Ok(Loading::Done(committed.tally))
+        let message = if job.may_vanish() { vanish::unreadable(&job.plan, work) } else { None };
+        Ok(Loading::Done(committed.tally, message))
     }
 
     /// Turns rows that the target refused into rejects.
@@ -306,10 +342,10 @@ fn words(plan: &Plan, refusal: &RowRefusal) -> String {
 
 /// How writing to the target ended.
 enum Loading {
-    /// It is all there.
-    Done(Tally),
-    /// Nothing is: it ends refused, or held.
-    Withheld(Outcome, Reason, String),
+    /// It is all there; and what a person should know of it.
+    Done(Tally, Option<String>),
+    /// Nothing is: it ends refused, or held; and so many rows would have vanished.
+    Withheld(Outcome, Reason, String, u64),
 }
 
 /// The columns of the rows: those of the plan that the file holds.

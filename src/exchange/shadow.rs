@@ -71,6 +71,7 @@ impl Engine {
             reason: None,
             message: Some(message),
             tally,
+            deletes: 0,
             reports,
             sample: sample(work)?,
             retryable: false,

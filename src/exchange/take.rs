@@ -75,6 +75,8 @@ pub struct Job {
     pub postponed: u32,
     /// Rejects that a person has accepted.
     pub approved_rejects: Option<u64>,
+    /// Rows of which a person has accepted that they vanish.
+    pub approved_deletes: Option<u64>,
     /// It is loaded even if its bytes were loaded before.
     pub again: bool,
     /// The delivery some of whose rejects it brings corrected.
@@ -88,6 +90,26 @@ impl Job {
     #[must_use]
     pub fn accepts(&self, rejected: u64) -> bool {
         self.approved_rejects.is_some_and(|approved| rejected <= approved)
+    }
+
+    /// True when a person has accepted that so many rows vanish, or more.
+    #[must_use]
+    pub fn accepts_deletes(&self, rows: u64) -> bool {
+        self.approved_deletes.is_some_and(|approved| rows <= approved)
+    }
+
+    /// True when rows that it does not have may vanish: it is a whole file, in its turn.
+    #[must_use]
+    pub fn may_vanish(&self) -> bool {
+        self.plan.table.mirror.is_some() && self.corrects.is_none() && self.reruns.is_none()
+    }
+
+    /// True when it is the whole truth about its table, so that what came before it for its mapping is void once it is
+    /// loaded.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let whole = self.plan.table.mirror.as_ref().is_some_and(|mirror| mirror.scope.is_empty());
+        whole && self.may_vanish() && !self.plan.shadow
     }
 
     /// What it is to others of its table while a person has to decide about it.
@@ -288,6 +310,7 @@ impl Engine {
                 attempts: 0,
                 postponed: 0,
                 approved_rejects: None,
+                approved_deletes: None,
                 again: false,
                 corrects: None,
                 reruns: None,
@@ -489,6 +512,7 @@ pub(super) fn stop(reason: Reason, message: &str, worked_millis: u64) -> Stop {
         reason,
         message: message.to_owned(),
         tally: Tally::default(),
+        deletes: 0,
         reports: crate::ledger::Reports::default(),
         worked_millis,
     }

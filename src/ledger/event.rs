@@ -78,10 +78,13 @@ pub enum Event {
         /// The delivery that loaded them.
         of: DeliveryId,
     },
-    /// A newer complete file made it void.
+    /// A later delivery made it void: of the same bytes, or of a newer file that is the whole truth.
     Overtaken {
-        /// The delivery of that file.
+        /// That delivery.
         by: DeliveryId,
+        /// It has other bytes.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        newer: bool,
     },
     /// Nothing was loaded: a person has to look at it first.
     Held(Stop),
@@ -97,6 +100,9 @@ pub enum Event {
     Approved {
         /// So many rejects were shown and accepted; a run with more holds again.
         rejected: u64,
+        /// So many rows were shown that would vanish from the table, and accepted; a run with more holds again.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        deletes: u64,
         /// Who said so.
         by: String,
     },
@@ -184,6 +190,9 @@ pub struct Stop {
     pub message: String,
     /// What became of its records; balances. All zero when none were read.
     pub tally: Tally,
+    /// Rows that would vanish from the table, of a delivery that is held.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deletes: u64,
     /// What was written for people.
     #[serde(default)]
     pub reports: Reports,
@@ -230,6 +239,12 @@ impl Event {
             Self::Noted { .. } => "noted",
         }
     }
+}
+
+/// What is zero mostly is left out then.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Names and paths are bytes, JSON is text: what is UTF-8 stands as it is, anything else as `{"hex": "..."}`, so that
@@ -345,6 +360,7 @@ pub(super) mod tests {
             reason,
             message: "a control total disagrees".into(),
             tally,
+            deletes: 7,
             reports: Reports::default(),
             worked_millis: 500,
         }
@@ -386,10 +402,10 @@ pub(super) mod tests {
             },
             Event::Refused(stop(Reason::Controls)),
             Event::Duplicate { of: other },
-            Event::Overtaken { by: other },
+            Event::Overtaken { by: other, newer: number.is_multiple_of(2) },
             Event::Held(stop(Reason::RejectHold)),
             Event::Failed { stop: stop(Reason::Fault), retryable: number.is_multiple_of(2) },
-            Event::Approved { rejected: 2, by: "ada".into() },
+            Event::Approved { rejected: 2, deletes: 7, by: "ada".into() },
             Event::Retried { by: "ada".into() },
             Event::ReportsWritten { reports: Reports { errors: Some("e.csv".into()), ..Reports::default() } },
             Event::Noted { text: "taken up again after a crash".into() },
@@ -411,6 +427,15 @@ pub(super) mod tests {
             assert!(json.starts_with(&format!("{{\"event\":\"{}\"", event.name())), "{json}");
             assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event);
         }
+    }
+
+    #[test]
+    fn what_was_written_before_rows_could_vanish_reads_as_none() {
+        let approved: Event =
+            serde_json::from_str(r#"{"event":"approved","rejected":2,"by":"ada"}"#).unwrap();
+        assert_eq!(approved, Event::Approved { rejected: 2, deletes: 0, by: "ada".into() });
+        let json = serde_json::to_string(&approved).unwrap();
+        assert!(!json.contains("deletes"), "{json}");
     }
 
     #[test]

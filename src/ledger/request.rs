@@ -46,6 +46,9 @@ pub enum Wish {
         delivery: DeliveryId,
         /// So many rejects were shown to the person.
         rejected: u64,
+        /// So many rows were shown to the person that would vanish from the table.
+        #[serde(default, skip_serializing_if = "super::event::is_zero")]
+        deletes: u64,
     },
     /// End a held or failed delivery.
     Decline {

@@ -22,7 +22,7 @@ macro_rules! columns {
          worked_millis, rejects_report, errors_report, tables, violations, \
          read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact, \
          modified, not_before, unended, postponed, \
-         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing"
+         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing, approved_deletes, deletes"
     };
 }
 
@@ -37,7 +37,7 @@ const WRITE: &str = concat!(
     "INSERT INTO deliveries (",
     columns!(),
     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
+     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
      attempts = excluded.attempts, reason = excluded.reason, message = excluded.message,
      retryable = excluded.retryable, other = excluded.other, approved_rejects = excluded.approved_rejects,
      changed_at = excluded.changed_at, settled = excluded.settled, worked_millis = excluded.worked_millis,
@@ -48,7 +48,8 @@ const WRITE: &str = concat!(
      deleted = excluded.deleted, exact = excluded.exact, not_before = excluded.not_before,
      unended = excluded.unended, postponed = excluded.postponed, open = excluded.open,
      corrected = excluded.corrected, overtaken = excluded.overtaken, ignored = excluded.ignored,
-     place = excluded.place, missing = excluded.missing"
+     place = excluded.place, missing = excluded.missing,
+     approved_deletes = excluded.approved_deletes, deletes = excluded.deletes"
 );
 
 /// Writes the row of a delivery, whether it is new or not.
@@ -72,7 +73,7 @@ impl FromSql for Unsigned {
     }
 }
 
-fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 50]> {
+fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 52]> {
     let number = |value: u64| Value::Integer(integer(value));
     let name = |delivery: Option<DeliveryId>| {
         delivery.map_or(Value::Null, |delivery| Value::Blob(delivery.as_bytes().to_vec()))
@@ -130,6 +131,8 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 50]> {
         number(state.rejects.ignored),
         state.place.clone().into(),
         json(&state.missing)?,
+        state.approved_deletes.map(integer).into(),
+        number(state.deletes),
     ])
 }
 
@@ -179,6 +182,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         },
         place: row.take()?,
         missing: row.json()?,
+        approved_deletes: row.optional_number()?,
+        deletes: row.number()?,
     })
 }
 

@@ -126,7 +126,7 @@ const VERSION_2: &str = "
     CREATE INDEX requests_open ON requests (number) WHERE answer IS NULL;
 ";
 
-/// What becomes of rejects, and the deliveries that bring them corrected.
+/// What becomes of rejects, and the deliveries that bring them corrected; rows that vanish from a table.
 const VERSION_3: &str = "
     ALTER TABLE deliveries ADD COLUMN corrects BLOB;
     ALTER TABLE deliveries ADD COLUMN returned TEXT;
@@ -137,6 +137,8 @@ const VERSION_3: &str = "
     ALTER TABLE deliveries ADD COLUMN ignored INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE deliveries ADD COLUMN place TEXT;
     ALTER TABLE deliveries ADD COLUMN missing TEXT;
+    ALTER TABLE deliveries ADD COLUMN approved_deletes INTEGER;
+    ALTER TABLE deliveries ADD COLUMN deletes INTEGER NOT NULL DEFAULT 0;
     UPDATE deliveries SET open = rejected WHERE state = 'loaded_with_rejects' AND tables IS NOT NULL;
     CREATE INDEX deliveries_that_correct ON deliveries (corrects) WHERE corrects IS NOT NULL;
     CREATE INDEX deliveries_with_open_rejects ON deliveries (place) WHERE open > 0;
@@ -158,14 +160,16 @@ const READ_AS: [&str; SCHEMA_VERSION as usize] = [
     "
     CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before, 0 AS unended, 0 AS postponed,
         NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
-        0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing FROM main.deliveries;
+        0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing,
+        NULL AS approved_deletes, 0 AS deletes FROM main.deliveries;
     CREATE TEMP TABLE requests (number INTEGER, at INTEGER, person TEXT, request TEXT, answered_at INTEGER, answer TEXT);
     CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
     ",
     "
     CREATE TEMP VIEW deliveries AS SELECT *,
         NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
-        0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing FROM main.deliveries;
+        0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing,
+        NULL AS approved_deletes, 0 AS deletes FROM main.deliveries;
     CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
     ",
 ];

@@ -65,6 +65,10 @@ pub struct DeliveryState {
     pub other: Option<DeliveryId>,
     /// So many rejects a person has accepted.
     pub approved_rejects: Option<u64>,
+    /// So many rows a person has accepted to vanish.
+    pub approved_deletes: Option<u64>,
+    /// For a held one: rows that would vanish from the table.
+    pub deletes: u64,
     /// What became of its records, once that is known.
     pub tally: Option<Tally>,
     /// The same for each table.
@@ -140,6 +144,8 @@ impl DeliveryState {
             retryable: false,
             other: None,
             approved_rejects: None,
+            approved_deletes: None,
+            deletes: 0,
             tally: None,
             tables: BTreeMap::new(),
             violations: BTreeMap::new(),
@@ -169,7 +175,7 @@ impl DeliveryState {
         if !matches!(state, State::Running | State::Waiting) {
             self.postponed = 0;
         }
-        self.retryable = false;
+        (self.retryable, self.deletes) = (false, 0);
     }
 
     pub(super) fn stop(&mut self, state: State, place: Place, stop: &Stop) {
@@ -177,6 +183,7 @@ impl DeliveryState {
         self.reason = Some(stop.reason);
         self.message = Some(stop.message.clone());
         self.tally = Some(stop.tally);
+        self.deletes = stop.deletes;
         self.reports = stop.reports.clone();
         self.worked_millis = Some(stop.worked_millis);
     }

@@ -434,7 +434,7 @@ pub(super) mod tests {
             Event::Started { attempt: 1, plan: Some("other".into()) },
             Event::Validated { read: 5, good: 3, rejected: 2, violations },
             Event::Held(held),
-            Event::Approved { rejected: 2, by: "ada".into() },
+            Event::Approved { rejected: 2, deletes: 7, by: "ada".into() },
             started(2),
             Event::Failed { stop: stop(Reason::Fault), retryable: true },
         ];

@@ -147,13 +147,13 @@ pub fn apply(
             state.reason = Some(Reason::SameContent);
             state.other = Some(*of);
         }
-        Event::Overtaken { by } => {
+        Event::Overtaken { by, .. } => {
             state.enter(State::Overtaken, place);
             state.other = Some(*by);
         }
-        Event::Approved { rejected, .. } => {
+        Event::Approved { rejected, deletes, .. } => {
             state.enter(State::Waiting, place);
-            state.approved_rejects = Some(*rejected);
+            (state.approved_rejects, state.approved_deletes) = (Some(*rejected), Some(*deletes));
             state.postponed = 0;
         }
         Event::Retried { .. } => {
@@ -381,9 +381,10 @@ mod tests {
         events.push(pick("approved", 1));
         let approved = run(&events).unwrap();
         assert_eq!(
-            (approved.state, approved.reason, approved.approved_rejects),
-            (State::Waiting, None, Some(2))
+            (approved.state, approved.reason, approved.approved_rejects, approved.approved_deletes),
+            (State::Waiting, None, Some(2), Some(7))
         );
+        assert_eq!((held.deletes, approved.deletes), (7, 0));
         events.push(pick("started", 2));
         let running = run(&events).unwrap();
         assert_eq!((running.state, running.attempts, running.tally), (State::Running, 2, None));

@@ -212,6 +212,18 @@ impl<'a> View<'a> {
         self.all(sql, (integer(size), hash.0, mapping), |row| row.get(0).map(DeliveryId::from_bytes))
     }
 
+    /// The deliveries of a mapping that came before this arrival and wait, for their turn or for a person.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn waiting_before(self, mapping: &str, arrival: u64) -> Result<Vec<DeliveryState>, LedgerError> {
+        let states = vec![State::Waiting, State::Held, State::Failed];
+        let filter = Filter { states, mapping: Some(mapping.to_owned()), ..Filter::default() };
+        let mut found = self.list(&filter)?;
+        found.retain(|delivery| delivery.arrival < arrival);
+        Ok(found)
+    }
+
     /// Where in the archive a file with this length and these bytes is, if there is one.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::{
     expect,
     findings::Findings,
     fingerprint::fingerprint,
-    limits,
+    limits, mirror,
     pattern::NamePattern,
     plan::Plan,
     problem::{Problem, Problems},
@@ -127,6 +127,7 @@ fn compile_and_mention(
     if let Some(target) = &written.target {
         target::check(target, connections, &mut compiler.findings);
     }
+    let deletes = mirror::check(&written, &columns, &checked, &mut compiler.findings);
     problems.extend(compiler.findings.into_problems());
 
     let columns: Vec<Compiled> = columns.into_values().flatten().collect();
@@ -160,6 +161,7 @@ fn compile_and_mention(
         table,
         duplicate_keys: target.duplicate_keys,
         rejects,
+        deletes,
         shadow: target.shadow,
     };
     (Ok(plan), arrival.mentions)
@@ -171,7 +173,7 @@ struct Compiler<'a, 'd> {
 }
 
 /// Columns by name; none where one could not be compiled.
-type Columns<'a> = IndexMap<&'a str, Option<Compiled>>;
+pub(super) type Columns<'a> = IndexMap<&'a str, Option<Compiled>>;
 
 impl Compiler<'_, '_> {
     fn matches(&mut self, written: &Written) -> Vec<NamePattern> {

@@ -47,7 +47,8 @@ pub fn limits(written: &RejectsWritten, findings: &mut Findings<'_>) -> RejectLi
     RejectLimits { limit, hold, at_least: written.at_least.unwrap_or(1) }
 }
 
-fn share(written: &ShareWritten) -> Result<Share, &'static str> {
+/// What a share comes to, or what is wrong with it.
+pub(super) fn share(written: &ShareWritten) -> Result<Share, &'static str> {
     match written {
         ShareWritten::Records(records) => Ok(Share::Records(*records)),
         ShareWritten::Percent(text) => millipercent(text).map(Share::Millipercent),

@@ -19,6 +19,7 @@ pub mod expression;
 mod findings;
 mod fingerprint;
 mod limits;
+mod mirror;
 mod name_time;
 mod names;
 mod nearest;

@@ -1,7 +1,7 @@
 //! A mapping compiled: everything resolved that can be before a file is seen. Reading a mapping only validates; a
 //! plan is what runs.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use regex::Regex;
 
@@ -63,6 +63,8 @@ pub struct Plan {
     pub duplicate_keys: DuplicateKeys,
     /// How many rejects are too many.
     pub rejects: RejectLimits,
+    /// In mode mirror, how many rows may vanish before a person has to look.
+    pub deletes: DeleteLimit,
     /// Nothing is written: the rows are compared with the table as it stands.
     pub shadow: bool,
 }
@@ -152,6 +154,54 @@ pub enum Share {
     Records(u64),
     /// Hundred-thousandths of the records read: 5 % is 5,000. Exact, so that a limit of 1 % of 1,000 is 10.
     Millipercent(u64),
+}
+
+impl Share {
+    /// True when `part` is more than this of `whole`.
+    #[must_use]
+    pub fn is_exceeded(self, part: u64, whole: u64) -> bool {
+        match self {
+            Self::Records(most) => part > most,
+            Self::Millipercent(share) => u128::from(part) * 100_000 > u128::from(share) * u128::from(whole),
+        }
+    }
+}
+
+/// As a mapping writes it.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Records(records) => records.fmt(f),
+            Self::Millipercent(share) => {
+                let text = format!("{}.{:03}", share / 1000, share % 1000);
+                write!(f, "\"{}%\"", text.trim_end_matches('0').trim_end_matches('.'))
+            }
+        }
+    }
+}
+
+/// How many rows may vanish before a person has to look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeleteLimit {
+    /// More than this wait for a person.
+    pub most: Share,
+    /// So many may vanish whatever the share.
+    pub always: u64,
+}
+
+impl Default for DeleteLimit {
+    /// A file that was cut off is held; a small table may change as it likes.
+    fn default() -> Self {
+        Self { most: Share::Millipercent(20_000), always: 10 }
+    }
+}
+
+impl DeleteLimit {
+    /// True when `rows` of `of` rows are too many.
+    #[must_use]
+    pub fn is_exceeded(self, rows: u64, of: u64) -> bool {
+        rows > self.always && self.most.is_exceeded(rows, of)
+    }
 }
 
 /// One column of the plan.

@@ -10,9 +10,12 @@ use super::{
     findings::Findings,
     names::{self, Named},
     settings::{Connection, LOADS_TABLE},
-    written::{TargetWritten, Texts},
+    written::{MarkType, TargetWritten, Texts, VanishedWord, VanishedWritten},
 };
-use crate::targets::TableSpec;
+use crate::{
+    model::value::ValueType,
+    targets::{Mirror, Mode, TableSpec, Vanished},
+};
 
 /// Checks what can be checked without the columns: connection and table.
 pub fn check(
@@ -73,7 +76,31 @@ pub fn spec(written: &TargetWritten, columns: &[Compiled]) -> Option<TableSpec> 
         key: names.iter().map(position).collect::<Option<_>>()?,
         mode: written.mode,
         create: written.create,
-        newer: None,
-        mirror: None,
+        newer: match &written.newer {
+            Some(newer) => Some(position(newer)?),
+            None => None,
+        },
+        mirror: match (&written.vanished, written.mode) {
+            (Some(vanished), Mode::Mirror) => Some(Mirror {
+                vanished: match vanished {
+                    VanishedWritten::Word(VanishedWord::Delete) => Vanished::Delete,
+                    VanishedWritten::Mark(mark) => Vanished::Mark {
+                        column: mark.mark.clone()?,
+                        value_type: match mark.mark_type {
+                            MarkType::Timestamp => ValueType::Timestamp,
+                            MarkType::Boolean => ValueType::Boolean,
+                        },
+                    },
+                },
+                scope: written
+                    .scope
+                    .as_ref()
+                    .map_or(&[][..], Texts::as_slice)
+                    .iter()
+                    .map(position)
+                    .collect::<Option<_>>()?,
+            }),
+            _ => None,
+        },
     })
 }

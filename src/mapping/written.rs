@@ -136,10 +136,67 @@ pub struct TargetWritten {
     /// What happens to a key that stands in two records of one file.
     #[serde(default)]
     pub duplicate_keys: DuplicateKeys,
+    /// The column that says which row is newer, a number, a date or a timestamp: a row that differs from the stored one is
+    /// written only if its value there is larger, or if nothing is stored there; else it counts as superseded.
+    pub newer: Option<String>,
+    /// In mode `mirror`, what becomes of rows that the file does not have: `"delete"`, or `{ mark = "deleted_at" }`.
+    pub vanished: Option<VanishedWritten>,
+    /// In mode `mirror`, columns, one name or a list: only rows whose values there are those of a good record of the file can
+    /// vanish. Left out: all rows can.
+    pub scope: Option<Texts>,
+    /// In mode `mirror`: when more rows than this would vanish, the file waits for a person. A number of rows, or a share
+    /// such as `"5%"` of the rows that stood in the table (with `scope`, in the scope) before. Left out: 20%; 10 rows may
+    /// always vanish then.
+    pub max_deletes: Option<ShareWritten>,
     /// Write nothing: compare the rows with the table as it stands, which another job still fills, and report the
     /// differences.
     #[serde(default)]
     pub shadow: bool,
+}
+
+/// What becomes of rows that the file does not have.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum VanishedWritten {
+    /// One word.
+    Word(VanishedWord),
+    /// They are marked.
+    Mark(MarkWritten),
+}
+
+/// What one word says about rows that the file does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum VanishedWord {
+    /// They are deleted.
+    Delete,
+}
+
+/// How rows that the file does not have are marked.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct MarkWritten {
+    /// The column of the table that is set; the mapping itself does not write it. When the file has the row again, the mark
+    /// is taken off.
+    #[schemars(required)]
+    pub mark: Option<String>,
+    /// The type of that column.
+    #[serde(rename = "type", default)]
+    pub mark_type: MarkType,
+}
+
+/// The type of the column of marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkType {
+    /// When the delivery arrived; nothing in rows that are not marked.
+    #[default]
+    Timestamp,
+    /// True; false in rows that are not marked.
+    Boolean,
 }
 
 fn upsert() -> Mode {

@@ -87,6 +87,8 @@ pub enum Reason {
     RejectLimit,
     /// More rejects than `[rejects] hold` lets pass without a person.
     RejectHold,
+    /// In mode mirror, more rows would vanish than may without a person, or no record was accepted.
+    DeleteHold,
     /// It waited for another mapping for as long as its own allows.
     WaitLimit,
     /// The target table does not fit the mapping.

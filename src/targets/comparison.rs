@@ -1,5 +1,7 @@
 //! Comparing without writing: what a load would do to the table, and to which values.
 
+use arrow_array::RecordBatch;
+
 use super::{RowRefusal, TargetError, Vanishing};
 use crate::model::{Batch, Origin, Tally};
 
@@ -27,7 +29,7 @@ pub trait Comparison: Send {
     ///
     /// # Errors
     /// A fault; the comparison is then of no use any more.
-    fn present(&mut self, keys: &Batch) -> Result<(), TargetError>;
+    fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError>;
 
     /// As [`super::Load::vanishing`], and tells the rows that would vanish.
     ///

@@ -15,6 +15,7 @@ pub mod sqlite;
 pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
 pub use mirror::{MOST_SCOPES, Mirror, Vanished, Vanishing};
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use thiserror::Error;
 
@@ -181,7 +182,7 @@ pub trait Load: Send {
     ///
     /// # Errors
     /// A fault; the load is then lost and must be begun again.
-    fn present(&mut self, keys: &Batch) -> Result<(), TargetError>;
+    fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError>;
 
     /// In mode mirror, after all rows: how much would vanish. None when the file has more than [`MOST_SCOPES`] scopes, so
     /// that nothing can.

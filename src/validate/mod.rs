@@ -7,6 +7,7 @@
 pub mod chunk;
 pub mod column;
 pub mod keys;
+mod rejected_keys;
 pub mod sequence;
 pub mod store;
 pub mod superseded;
@@ -14,6 +15,7 @@ pub mod verdict;
 pub mod work;
 
 pub use chunk::{Checked, PureStep};
+pub use rejected_keys::KeyReader;
 pub use sequence::Sequence;
 pub use verdict::Verdict;
 pub use work::{Seal, WorkFile};

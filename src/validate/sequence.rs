@@ -12,6 +12,7 @@ use super::{
     chunk::{Checked, PureStep, UniqueHashes},
     column::Findings,
     keys::{KeyHash, KeyIndex},
+    rejected_keys::RejectedKeysWriter,
     superseded::SupersededWriter,
     verdict::{self, Totals},
     work::{OriginArrays, REJECT_FILE_VERSION, Seal, WorkFile, WorkWriter},
@@ -36,6 +37,7 @@ pub struct Sequence {
     keys: KeyIndex,
     unique: Vec<KeyIndex>,
     superseded: SupersededWriter,
+    rejected_keys: Option<RejectedKeysWriter>,
     records: u64,
     lines: u64,
     rejected: u64,
@@ -82,6 +84,7 @@ impl Sequence {
             keys: index(),
             unique: (0..unique_count).map(|_| index()).collect(),
             superseded: SupersededWriter::new(Spool::new(options.folder)),
+            rejected_keys: RejectedKeysWriter::new(&plan, &step.schema(), options.folder)?,
             records: 0,
             lines: opened.lines_before,
             rejected: 0,
@@ -123,6 +126,9 @@ impl Sequence {
                 findings.sort_by_key(|(record, _)| *record);
             }
             self.note_reject_keys(&view, &findings, &keys);
+            if let Some(keys) = &mut self.rejected_keys {
+                keys.note(&rows, &findings)?;
+            }
             self.put_rejects_aside(&view, findings)?;
             if self.work.keeps_rows() && keep.iter().any(|keep| *keep) {
                 let origins = self.origins(&view);
@@ -156,6 +162,10 @@ impl Sequence {
             trailers: &self.trailers,
             controls: &self.controls,
         };
+        let (rejected_keys, unreadable_keys) = match self.rejected_keys {
+            Some(keys) => keys.finish().map(|(keys, unreadable)| (Some(keys), unreadable))?,
+            None => (None, 0),
+        };
         let seal = Seal {
             version: REJECT_FILE_VERSION,
             plan: self.plan.fingerprint.clone(),
@@ -168,6 +178,7 @@ impl Sequence {
             good: self.records - self.rejected - self.superseded_count,
             superseded: self.superseded_count,
             rejected: self.rejected,
+            unreadable_keys,
             violations: self
                 .violations
                 .iter()
@@ -180,7 +191,7 @@ impl Sequence {
             target_reject_bytes: 0,
             target_reject_hash: ContentHash([0; 32]),
         };
-        let mut work = self.work.seal(seal, self.superseded.finish()?)?;
+        let mut work = self.work.seal(seal, self.superseded.finish()?, rejected_keys)?;
         work.keys = Some(self.keys);
         work.reject_keys = self.reject_keys;
         Ok(work)

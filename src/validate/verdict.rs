@@ -60,15 +60,14 @@ pub fn judge_rejects(plan: &Plan, read: u64, rejected: u64) -> Option<Verdict> {
         let message = format!(
             "{}, more than [rejects] limit = {} allows; nothing was loaded, send the whole file again",
             share_of(rejected, read),
-            shown(limit)
+            limit
         );
         return Some(Verdict::Refuse { reason: Reason::RejectLimit, message });
     }
     if let Some(hold) = limits.hold
         && exceeds(hold, limits, rejected, read)
     {
-        let message =
-            format!("{}, more than [rejects] hold = {} lets pass", share_of(rejected, read), shown(hold));
+        let message = format!("{}, more than [rejects] hold = {} lets pass", share_of(rejected, read), hold);
         return Some(Verdict::Hold { message });
     }
     None
@@ -79,24 +78,9 @@ fn share_of(rejected: u64, read: u64) -> String {
     format!("{rejected} of {read} records were rejected ({percent:.2} %)")
 }
 
-fn shown(share: Share) -> String {
-    match share {
-        Share::Records(records) => records.to_string(),
-        Share::Millipercent(share) => {
-            let text = format!("{}.{:03}", share / 1000, share % 1000);
-            format!("\"{}%\"", text.trim_end_matches('0').trim_end_matches('.'))
-        }
-    }
-}
-
 fn exceeds(share: Share, limits: &RejectLimits, rejected: u64, read: u64) -> bool {
-    match share {
-        Share::Records(records) => rejected > records,
-        Share::Millipercent(share) => {
-            rejected >= limits.at_least
-                && u128::from(rejected) * 100_000 > u128::from(share) * u128::from(read)
-        }
-    }
+    let counts = matches!(share, Share::Records(_)) || rejected >= limits.at_least;
+    counts && share.is_exceeded(rejected, read)
 }
 
 type Refusal = (Reason, String);
@@ -223,8 +207,8 @@ mod tests {
 
     #[test]
     fn shares_are_shown_as_they_are_written() {
-        assert_eq!(shown(Share::Millipercent(5_000)), "\"5%\"");
-        assert_eq!(shown(Share::Millipercent(500)), "\"0.5%\"");
-        assert_eq!(shown(Share::Records(7)), "7");
+        assert_eq!(Share::Millipercent(5_000).to_string(), "\"5%\"");
+        assert_eq!(Share::Millipercent(500).to_string(), "\"0.5%\"");
+        assert_eq!(Share::Records(7).to_string(), "7");
     }
 }

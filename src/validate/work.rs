@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ValidateError,
     keys::{KeyHash, KeyIndex},
+    rejected_keys::{KeyReader, RejectedKeys},
     store::{RejectReader, RejectWriter},
     superseded::Superseded,
     verdict::Verdict,
@@ -63,6 +64,9 @@ pub struct Seal {
     pub superseded: u64,
     /// Records rejected by validation.
     pub rejected: u64,
+    /// Those of them, in mode mirror, whose key cannot be read.
+    #[serde(default)]
+    pub unreadable_keys: u64,
     /// Violations by rule.
     pub violations: BTreeMap<String, u64>,
     /// True when the rejects hold nothing but ASCII.
@@ -155,7 +159,12 @@ impl WorkWriter {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn seal(self, mut seal: Seal, superseded: Superseded) -> Result<WorkFile, ValidateError> {
+    pub(super) fn seal(
+        self,
+        mut seal: Seal,
+        superseded: Superseded,
+        rejected_keys: Option<RejectedKeys>,
+    ) -> Result<WorkFile, ValidateError> {
         let rows = match self.rows {
             Some(stream) => Some(stream.into_inner()?.finish()?),
             None => None,
@@ -168,6 +177,7 @@ impl WorkWriter {
             seal,
             rows,
             superseded,
+            rejected_keys,
             rejects,
             target_rejects: Vec::new(),
             target_rejected: 0,
@@ -211,6 +221,7 @@ pub struct WorkFile {
     pub seal: Seal,
     rows: Option<Spooled>,
     superseded: Superseded,
+    rejected_keys: Option<RejectedKeys>,
     rejects: Spooled,
     target_rejects: Vec<u8>,
     target_rejected: u64,
@@ -234,6 +245,14 @@ impl WorkFile {
             hash: spooled.hash,
             ended: false,
         })
+    }
+
+    /// In mode mirror, the keys of records that validation rejected, as far as they could be read.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn rejected_keys(&self) -> Result<Option<KeyReader<'_>>, ValidateError> {
+        self.rejected_keys.as_ref().map(RejectedKeys::read).transpose()
     }
 
     /// True when anything was rejected.
@@ -413,9 +432,10 @@ impl Iterator for Rejects<'_> {
     }
 }
 
-struct Hashing<R> {
-    input: R,
-    hasher: blake3::Hasher,
+/// Reads and hashes what it reads.
+pub(super) struct Hashing<R> {
+    pub(super) input: R,
+    pub(super) hasher: blake3::Hasher,
 }
 
 impl<R: Read> Read for Hashing<R> {

@@ -15,6 +15,7 @@ mod engine;
 mod ledger_story;
 mod loading;
 mod mapping_cli;
+mod mirrors;
 mod previewing;
 mod readme;
 mod rejects;

@@ -129,6 +129,7 @@ impl Runner<'_> {
         match delivered {
             Delivered::Ended { report, blocks, overtaken } => {
                 for delivery in overtaken {
+                    self.lanes.remove(delivery);
                     self.lanes.unblock(delivery);
                 }
                 if let Some(blocker) = blocks {

@@ -260,6 +260,7 @@ impl Engine {
             reason: Reason::Fault,
             message,
             tally: Tally::default(),
+            deletes: 0,
             reports: crate::ledger::Reports::default(),
             worked_millis: 0,
         };

@@ -88,7 +88,7 @@ impl Interval {
             seconds -= (seconds / seconds_of_day).trunc() * seconds_of_day;
         }
         let micros = (micros + seconds * SECOND as f64).round_ties_even();
-        if !(micros.abs() < 9.2e18) {
+        if micros.is_nan() || micros.abs() >= 9.2e18 {
             return None;
         }
         Some(Self {

@@ -1,5 +1,6 @@
 //! What a load would do, by the same look at the table that a load takes, in a read transaction.
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use rusqlite::{Connection, Row, types::ValueRef};
 
@@ -180,7 +181,7 @@ impl Comparison for SqliteComparison {
         Ok(refusals)
     }
 
-    fn present(&mut self, keys: &Batch) -> Result<(), TargetError> {
+    fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError> {
         match (&mut self.mirroring, &self.snapshot) {
             (Some(mirroring), Some(snapshot)) => mirroring.rejected(&snapshot.connection, keys, &self.faults),
             _ => Ok(()),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::{
@@ -126,7 +127,7 @@ impl Load for SqliteLoad {
         self.counts
     }
 
-    fn present(&mut self, keys: &Batch) -> Result<(), TargetError> {
+    fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError> {
         self.still_open()?;
         match &mut self.mirroring {
             Some(mirroring) => mirroring.rejected(&self.open.connection, keys, &self.faults),

@@ -4,11 +4,14 @@
 //! and what was not remembered vanishes. A row is known by the number that SQLite gives it, which comes with the look at
 //! no cost, or where that may change under us by its key.
 
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
 use rusqlite::{Connection, Result, Row, types::ValueRef};
 
 use super::{
-    cells::Cells,
     errors::Faults,
+    load::contract,
     lookup::{Lookup, Terms},
     plan::{Known, Plan, Purpose},
     row_set::{RowSet, bind},
@@ -17,7 +20,7 @@ use super::{
     sql, stored,
 };
 use crate::{
-    model::{Batch, value::ValueType, value::temporal},
+    model::value::{ValueType, temporal},
     targets::{Difference, DifferenceKind, Mirror, TableSpec, TargetError, Vanished, Vanishing},
 };
 
@@ -71,7 +74,7 @@ pub(super) fn mark_words(mirror: &Mirror) -> Option<(String, String)> {
 pub(super) struct Mirroring {
     identity: Identity,
     /// How the keys of rejected records are looked up.
-    keys: Plan,
+    keys: Arc<Plan>,
     /// The rows that the file has, those of rejected records too.
     present: RowSet,
     /// Rows found that were not marked.
@@ -153,7 +156,7 @@ impl Mirroring {
             key_types: read.iter().map(|(_, of)| *of).collect(),
             id_columns: id.len(),
             identity,
-            keys,
+            keys: Arc::new(keys),
         }))
     }
 
@@ -198,15 +201,15 @@ impl Mirroring {
     pub(super) fn rejected(
         &mut self,
         connection: &Connection,
-        batch: &Batch,
+        keys: &RecordBatch,
         faults: &Faults,
     ) -> std::result::Result<(), TargetError> {
-        let keys = self.keys.clone();
-        let cells: Vec<Cells<'_>> = keys.cells(batch)?;
-        let rows = u32::try_from(batch.rows.num_rows()).unwrap_or(u32::MAX);
-        let lookup = Lookup { cells: &cells, rows, terms: &keys.terms };
+        let plan = Arc::clone(&self.keys);
+        let cells = plan.arrays(keys)?;
+        let rows = u32::try_from(keys.num_rows()).map_err(|_| contract("a batch is too large"))?;
+        let lookup = Lookup { cells: &cells, rows, terms: &plan.terms };
         let decided = lookup
-            .decide(connection, &keys.finder, &mut |_, stored, _| self.found(&keys.terms, stored))
+            .decide(connection, &plan.finder, &mut |_, stored, _| self.found(&plan.terms, stored))
             .and_then(|_| self.add_keys(&lookup));
         decided.map_err(|error| faults.fault(&error))
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use rusqlite::Connection;
 
@@ -64,7 +65,6 @@ impl<'a> Known<'a> {
 }
 
 /// What does not change from batch to batch.
-#[derive(Clone)]
 pub(super) struct Plan {
     /// The columns of the batches.
     pub schema: SchemaRef,
@@ -169,13 +169,19 @@ impl Plan {
 
     /// The cells of a batch.
     pub(super) fn cells<'a>(&self, batch: &'a Batch) -> Result<Vec<Cells<'a>>, TargetError> {
+        if batch.rows.num_rows() != batch.origins.len() {
+            return Err(contract("a batch has rows without an origin"));
+        }
+        self.arrays(&batch.rows)
+    }
+
+    /// The cells of rows.
+    pub(super) fn arrays<'a>(&self, rows: &'a RecordBatch) -> Result<Vec<Cells<'a>>, TargetError> {
         let other = || contract("a batch has other columns than the load began with");
-        if batch.rows.schema_ref().fields() != self.schema.fields()
-            || batch.rows.num_rows() != batch.origins.len()
-        {
+        if rows.schema_ref().fields() != self.schema.fields() {
             return Err(other());
         }
-        let cells = batch.rows.columns().iter().zip(&self.types).map(|(array, of)| Cells::of(array, *of));
+        let cells = rows.columns().iter().zip(&self.types).map(|(array, of)| Cells::of(array, *of));
         cells.collect::<Option<_>>().ok_or_else(other)
     }
 }

@@ -14,6 +14,7 @@ mod fields;
 mod files;
 mod full_disk;
 mod machine;
+mod mirrors;
 mod mounts;
 mod names;
 mod records;

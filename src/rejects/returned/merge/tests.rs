@@ -75,6 +75,7 @@ fn seal() -> Seal {
         good: 0,
         superseded: 0,
         rejected: 1,
+        unreadable_keys: 0,
         violations: Default::default(),
         rejects_are_ascii: true,
         verdict: Verdict::Load,

@@ -51,7 +51,7 @@ fn mirror(
     let mut comparison = place.target().compare(spec, schema(spec)).unwrap();
     let mut gone = Vec::new();
     assert!(comparison.compare(&batch, None).unwrap().is_empty());
-    comparison.present(&keys(spec, rejected)).unwrap();
+    comparison.present(&keys(spec, rejected).rows).unwrap();
     let foretold = comparison.vanishing(Some(&mut |found| gone.push(found))).unwrap().unwrap();
     let counts = comparison.finish().unwrap();
     assert!(gone.iter().all(|found| found.kind == DifferenceKind::Delete && found.origin.is_none()));
@@ -59,7 +59,7 @@ fn mirror(
 
     let mut load = open(&place.target(), spec, fresh());
     assert!(load.write(&batch).unwrap().is_empty());
-    load.present(&keys(spec, rejected)).unwrap();
+    load.present(&keys(spec, rejected).rows).unwrap();
     let vanishing = load.vanishing().unwrap().unwrap();
     load.vanish().unwrap();
     let tally = finish(load, 0);
