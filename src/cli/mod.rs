@@ -7,6 +7,7 @@ mod check;
 mod complete;
 mod decide;
 mod deliveries;
+mod infer;
 mod init;
 mod load;
 mod log;
@@ -63,6 +64,8 @@ struct Common {
 enum Command {
     /// Make a new site with a commented mapping and a sample file
     Init(init::Options),
+    /// Draft a mapping from samples of a feed
+    Infer(infer::Options),
     /// Check wharf.toml, every mapping, and the tables they load into
     Check(check::Options),
     /// Run the mappings on their sample files and compare with what is expected
@@ -122,6 +125,8 @@ enum CommandError {
     Report(#[from] crate::rejects::ReportError),
     #[error(transparent)]
     Inspect(#[from] crate::exchange::inspect::InspectError),
+    #[error(transparent)]
+    Draft(#[from] crate::exchange::infer::DraftError),
     /// The terminal or pipe that we write to.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -229,6 +234,7 @@ fn dispatch(arguments: &Arguments, output: &mut Output) -> Result<Exit, CommandE
     let common = &arguments.common;
     match &arguments.command {
         Command::Init(options) => init::run(options, output),
+        Command::Infer(options) => infer::run(common, options, output),
         Command::Check(options) => check::run(common, options, output),
         Command::Test(options) => test::run(common, options, output),
         Command::Validate(options) => validate::run(common, options, output),

@@ -57,6 +57,11 @@ impl Inspector {
         Ok(Self { pool, folder: std::env::temp_dir(), max_memory_bytes: settings.max_memory_bytes })
     }
 
+    /// The threads that it works on.
+    pub(super) fn pool(&self) -> &rayon::ThreadPool {
+        &self.pool
+    }
+
     /// Validates one file. Rows are kept only if `keep_rows`.
     ///
     /// # Errors

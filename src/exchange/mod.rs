@@ -15,6 +15,7 @@ pub mod compared;
 pub mod corrections;
 pub mod decide;
 pub mod deliver;
+pub mod infer;
 pub mod inspect;
 pub mod lanes;
 pub mod live;

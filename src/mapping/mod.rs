@@ -18,6 +18,7 @@ mod expect;
 pub mod expression;
 mod findings;
 mod fingerprint;
+pub mod infer;
 mod limits;
 mod mirror;
 mod name_time;

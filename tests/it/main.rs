@@ -12,6 +12,7 @@ mod csv_files;
 mod decisions;
 mod docs;
 mod engine;
+mod infer;
 mod ledger_story;
 mod loading;
 mod mapping_cli;

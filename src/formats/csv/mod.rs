@@ -20,6 +20,7 @@ use super::{
     Built, Chunk, Control, Format, FormatEntry, FormatError, Opened, OptionProblem, RawRecord, Records,
     Splitter, TrailerOptions, Wanted, text,
 };
+pub use header::folded;
 use scan::Dialect;
 
 /// The entry of this format in the table.

@@ -13,6 +13,7 @@ mod corrections;
 mod fields;
 mod files;
 mod full_disk;
+mod infer;
 mod machine;
 mod mirrors;
 mod mounts;
