@@ -99,7 +99,12 @@ fn destination(path: &Path, name: &str) -> PathBuf {
 fn write(path: &Path, text: &str, force: bool) -> Result<(), CommandError> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(text.as_bytes()).map_err(|cause| WireError::io("write", path, cause))?;
-    Ok(if force { file.commit_replace()? } else { file.commit_new()? })
+    if force {
+        file.commit_replace()?
+    } else {
+        file.commit_new()?
+    }
+    Ok(())
 }
 
 fn show(

@@ -73,18 +73,18 @@ pub enum DraftError {
     /// Samples that do not belong together.
     #[error(transparent)]
     Samples(InferError),
-    /// The disk.
-    #[error(transparent)]
-    Wire(#[from] WireError),
     /// The draft cannot be run: a mistake of the program, which is told rather than written out.
     #[error("the draft cannot be run, which is a mistake of this program:\n{0}")]
     Broken(Problems),
     /// Trying the draft.
     #[error(transparent)]
-    Inspect(#[from] InspectError),
-    /// The machine.
-    #[error(transparent)]
-    Engine(#[from] super::EngineError),
+    Inspect(Box<InspectError>),
+}
+
+impl<E: Into<InspectError>> From<E> for DraftError {
+    fn from(error: E) -> Self {
+        Self::Inspect(Box::new(error.into()))
+    }
 }
 
 /// Drafts the mapping `name` from samples, of which there is at least one.

@@ -58,7 +58,7 @@ pub fn number(column: &Column, name: &str, habits: Habits) -> Option<Typed> {
         Typed::new("integer")
     } else {
         let scale = scale.max(if has_affix || scale == 1 { 2 } else { scale });
-        let precision = (whole.saturating_add(scale).saturating_add(2)).max(12).min(38);
+        let precision = whole.saturating_add(scale).saturating_add(2).clamp(12, 38);
         if scale > precision || whole + scale > 38 {
             return None;
         }
