@@ -113,8 +113,7 @@ impl<'a> Join<'a> {
         };
         for (_, known) in rows.known.iter().filter(|(record, _)| !self.found.contains(record)) {
             // Whoever made up an id, or changed one, meets a record that was never rejected.
-            let row =
-                Stray { cells: known.cells, line: known.line, byte: known.byte, message: String::new() };
+            let row = Stray { cells: known.cells, line: known.line, byte: known.byte, message: "".into() };
             stray(&row, UNKNOWN_ID)?;
         }
         let others = self.returned.strays.iter().filter(|_| nobodys);

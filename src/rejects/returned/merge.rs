@@ -92,17 +92,21 @@ impl<'a> Kept<'a> {
                 }
                 Some(cell) => cell,
                 None if is_wrong => {
-                    let name = self.seal.header.get(at).map_or("", String::as_str);
-                    return Merged::Refused(format!(
-                        "has to be corrected in \"{}\", but the file has no such column: put it back",
-                        printable::short(name, 60)
-                    ));
+                    return Merged::Refused(self.missing(at));
                 }
                 None => field,
             };
             fields.push(now.into());
         }
         Merged::Fields(fields)
+    }
+
+    /// What is said when the cell is gone that had to be corrected.
+    fn missing(&self, at: usize) -> String {
+        let name = printable::short(self.seal.header.get(at).map_or("", String::as_str), 60);
+        let has_column = self.columns.of_file.get(at).copied().flatten().is_some();
+        let gone = if has_column { "ends before that cell" } else { "the file has no such column" };
+        format!("has to be corrected in \"{name}\", but {gone}: put it back")
     }
 
     /// A record without columns: its text is corrected, or its columns are filled in.
@@ -138,10 +142,11 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// The cell for a column of the file, as whoever wrote it meant it; none when the report has that column no more.
+    /// The cell for a column of the file, as whoever wrote it meant it; none when the report has that column no more, or the
+    /// row ends before it.
     fn cell<'r>(&self, row: &'r [String], at: usize) -> Option<&'r str> {
         let place = self.columns.of_file.get(at).copied().flatten()?;
-        Some(unprotect(row.get(place).map_or("", String::as_str)))
+        row.get(place).map(|cell| unprotect(cell))
     }
 
     fn parser(&self, at: usize) -> Option<&ValueParser> {

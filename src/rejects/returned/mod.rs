@@ -14,6 +14,7 @@ mod rerendered;
 pub mod table;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, btree_map},
     io::{self, Read, Write},
     path::Path,
@@ -92,7 +93,7 @@ struct Stray {
     cells: Cells,
     line: u64,
     byte: u64,
-    message: String,
+    message: Cow<'static, str>,
 }
 
 /// Where the cells of a row were put aside.
@@ -143,12 +144,12 @@ impl Returned {
                 let byte = chunk.byte + row.byte as u64;
                 let text = row.cell(id).trim();
                 let found = match row.fault {
-                    Some(fault) => Found::Stray(None, fault.to_owned()),
-                    None if text.is_empty() => Found::Stray(None, NO_ID.to_owned()),
+                    Some(fault) => Found::Stray(None, fault.into()),
+                    None if text.is_empty() => Found::Stray(None, NO_ID.into()),
                     None => match lead(text)? {
                         Lead::Record(delivery, record) => Found::Known(delivery, record),
-                        Lead::Closed(delivery, why) => Found::Stray(Some(delivery), why),
-                        Lead::Nowhere => Found::Stray(None, UNKNOWN_ID.to_owned()),
+                        Lead::Closed(delivery, why) => Found::Stray(Some(delivery), why.into()),
+                        Lead::Nowhere => Found::Stray(None, UNKNOWN_ID.into()),
                     },
                 };
                 reader.take(&row, line, byte, found)?;
@@ -169,7 +170,7 @@ impl Returned {
     /// Why the first row of no delivery is one, with its line; none when there is no such row.
     #[must_use]
     pub fn first_stray(&self) -> Option<(u64, &str)> {
-        self.strays.first().map(|stray| (stray.line, stray.message.as_str()))
+        self.strays.first().map(|stray| (stray.line, &*stray.message))
     }
 
     fn cells(&self, cells: Cells) -> io::Result<Vec<String>> {
@@ -181,7 +182,7 @@ impl Returned {
 enum Found {
     Known(DeliveryId, u64),
     /// Of a delivery or of none, and why.
-    Stray(Option<DeliveryId>, String),
+    Stray(Option<DeliveryId>, Cow<'static, str>),
 }
 
 impl Reader {
@@ -192,7 +193,7 @@ impl Reader {
         }
         let text = serde_json::to_vec(&row.cells).map_err(io::Error::from)?;
         let cells = Cells { at: self.bytes, length: text.len() };
-        let stray = |message: String| Stray { cells, line, byte, message };
+        let stray = |message: Cow<'static, str>| Stray { cells, line, byte, message };
         match found {
             Found::Stray(None, message) => self.strays.push(stray(message)),
             Found::Stray(Some(delivery), message) => {
@@ -210,9 +211,10 @@ impl Reader {
                     btree_map::Entry::Occupied(first) if first.get().hash == hash => return Ok(()),
                     btree_map::Entry::Occupied(first) => {
                         let first = first.get().line;
-                        rows.strays.push(stray(format!(
+                        let message = format!(
                             "has the id of the row on line {first}, but says something else: keep one of the two"
-                        )));
+                        );
+                        rows.strays.push(stray(message.into()));
                     }
                 }
             }

@@ -4,16 +4,21 @@
 use std::io::Read;
 
 use super::dialect::Written;
-use crate::formats::{
-    Chunk, FormatError, Framer,
-    csv::{
-        Csv, CsvOptions, Table,
-        scan::{self, Dialect, Fault, RawField},
+use crate::{
+    formats::{
+        Chunk, FormatError, Framer,
+        csv::{
+            Csv, CsvOptions, Table,
+            scan::{self, Dialect, Fault, RawField},
+        },
     },
+    model::Reason,
 };
 
-/// A row of a report is the record, its problems and its text: four times what a record usually may have.
-const MOST_ROW_BYTES: u32 = 4 << 20;
+/// A row of a report is a record and what is wrong with it: twice what a record usually may have.
+const MOST_ROW_BYTES: u32 = 2 << 20;
+/// No spreadsheet has more columns.
+const MOST_COLUMNS: usize = 16_384;
 /// Lines in one cell, as in records.
 const MOST_ROW_LINES: u32 = 1000;
 
@@ -37,7 +42,7 @@ pub struct Row {
     pub length: usize,
     /// Physical lines of the chunk before it.
     pub line: usize,
-    /// Its cells; missing ones at the end are empty, and there are never more than columns.
+    /// Its cells, never more than columns. Programs leave out cells at the end that are empty; people leave out others.
     pub cells: Vec<String>,
     /// Why it cannot be read, as the rest of a sentence that begins with "the record".
     pub fault: Option<&'static str>,
@@ -82,6 +87,12 @@ impl ReturnedTable {
                 header = cells.iter().map(|name| name.trim().to_owned()).collect();
             }
         }
+        if header.len() > MOST_COLUMNS {
+            let message = format!(
+                "the corrected file has more than {MOST_COLUMNS} columns, which no report of ours has"
+            );
+            return Err(FormatError::Refused { reason: Reason::Header, message });
+        }
         Ok(Self { header, lines_before, framer: Box::new(framer), dialect })
     }
 
@@ -105,7 +116,7 @@ impl ReturnedTable {
                 length: chunk.raw.len(),
                 line: 0,
                 cells: Vec::new(),
-                fault: Some("is larger than a row of a corrected file may be (4 MiB)"),
+                fault: Some("is larger than a row of a corrected file may be (2 MiB)"),
             };
             return Rows { rows: vec![row], lines: usize::try_from(large.lines).unwrap_or(usize::MAX) };
         }
@@ -134,7 +145,7 @@ impl ReturnedTable {
         rows
     }
 
-    /// Gives the row as many cells as there are columns.
+    /// Takes the row apart if it stands in one cell, and sees that it has no more cells than there are columns.
     fn complete(&self, row: &mut Row, fault: Option<Fault>) {
         if let Some(fault) = fault {
             row.fault = Some(match fault {
@@ -156,7 +167,7 @@ impl ReturnedTable {
             row.fault = Some("has more cells than the header has columns");
             return;
         }
-        row.cells.resize(width, String::new());
+        row.cells.truncate(width);
     }
 }
 
@@ -220,13 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_end_early_or_in_empty_cells_are_whole() {
+    fn rows_that_end_early_or_in_empty_cells_have_no_more_cells_than_columns() {
         let (header, rows) = read(b"wharf_reject_id;a;b\r\n1;2\r\n3;4;5;;\r\n;;\r\n\r\n6;\"7;\"\"8\";9\r\n");
         assert_eq!(header, ["wharf_reject_id", "a", "b"]);
         assert_eq!(
             rows,
             [
-                (2, texts(&["1", "2", ""]), false),
+                (2, texts(&["1", "2"]), false),
                 (3, texts(&["3", "4", "5"]), false),
                 (6, texts(&["6", "7;\"8", "9"]), false),
             ]

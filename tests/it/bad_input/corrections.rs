@@ -357,6 +357,34 @@ fn a_corrected_file_without_rows_or_with_a_broken_header_is_refused() {
 }
 
 #[test]
+fn a_corrected_file_with_too_many_columns_or_rows_is_refused() {
+    let report = Report::new();
+    let columns = format!("wharf_reject_id{}\n{}", ",x".repeat(20_000), "a\n".repeat(20_000));
+    let rows = format!("wharf_reject_id,No\n{}", "a,b\n".repeat(250_001));
+    for (text, words) in [(columns, "more than 16384 columns"), (rows, "more than 250000 rows: divide it")] {
+        let (code, deliveries) = report.send("back.csv", text);
+        assert_eq!((code, &deliveries[0]["reason"]), (3, &"header".into()), "{deliveries:?}");
+        assert!(deliveries[0]["message"].as_str().unwrap().contains(words), "{deliveries:?}");
+    }
+    assert_eq!(report.standing(), [5, 0, 0, 0]);
+}
+
+#[test]
+fn rows_that_end_early_take_nothing_away() {
+    let mut report = Report::new();
+    report.correct_all();
+    report.rows.truncate(4);
+    report.rows[0].truncate(4);
+    report.rows[1].truncate(4);
+    report.rows[2].truncate(2);
+    let (code, correction) = report.send_plain();
+    assert_eq!(code, 2);
+    let words = "4  correction: has to be corrected in \"Due\", but ends before that cell: put it back";
+    refused(&report, &correction, [4, 3, 0, 1], &["4 due type", words]);
+    assert_eq!(report.orders(), [CORRECTED[0], CORRECTED[1], CORRECTED[3], CORRECTED[4]]);
+}
+
+#[test]
 fn a_correction_whose_mapping_is_broken_is_left_where_it_is() {
     let mut report = Report::new();
     report.correct_all();

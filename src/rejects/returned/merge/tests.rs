@@ -133,6 +133,16 @@ fn columns_that_are_gone_are_as_they_were_unless_they_had_to_be_corrected() {
 }
 
 #[test]
+fn a_row_that_ends_early_takes_nothing_away() {
+    let case = Case::new(&WHOLE);
+    let former = reject(&["x", "1", "2026-02-28", "n"], Some(0), Rule::Pattern);
+    assert_eq!(case.merge(&["id", "y"], &former), fields(&["y", "1", "2026-02-28", "n"]));
+    let former = reject(&["x", "1", "2026-02-30", "n"], Some(2), Rule::Type);
+    let refused = "has to be corrected in \"Due\", but ends before that cell: put it back";
+    assert_eq!(case.merge(&["id", "x", "1"], &former), Merged::Refused(refused.to_owned()));
+}
+
+#[test]
 fn a_record_that_is_wrong_as_a_whole_keeps_what_a_spreadsheet_shows_in_another_way() {
     let case = Case::new(&WHOLE);
     let former = reject(&["00123", "1.10", "2026-02-28", "n"], None, Rule::Target);
