@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wharf::mapping::{reference, schema};
+use wharf::mapping::{expression::expression_reference, reference, schema};
 
 use crate::support::Site;
 
@@ -34,6 +34,7 @@ fn assert_generated(name: &str, expected: &str) {
 fn the_reference_pages_are_those_of_the_types() {
     assert_generated("docs/mapping.md", &reference::mapping_reference());
     assert_generated("docs/configuration.md", &reference::site_reference());
+    assert_generated("docs/expressions.md", &expression_reference());
 }
 
 #[test]

@@ -271,9 +271,13 @@ fn from_text(to: Type) -> Option<Run> {
             read(Vector::Time, move |text| parser.parse(text).map_err(why))
         }
         Type::TIMESTAMP | Type::Local => {
-            let formats = time::TIMESTAMPS.map(String::from);
-            let parser = TimestampParser::new(&formats, None, None, Ambiguous::Reject).ok()?;
-            read(Vector::Timestamp, move |text| parser.parse(text).map_err(why))
+            // ISO 8601 with `T` or a space; without an offset it is UTC, and a day alone is its midnight.
+            let moments = TimestampParser::new(&[], None, None, Ambiguous::Reject).ok()?;
+            let days = DateParser::new(&[], None).ok()?;
+            read(Vector::Timestamp, move |text| match days.parse(text) {
+                Ok(day) => Ok(i64::from(day).saturating_mul(DAY)),
+                Err(_) => moments.parse(text).map_err(why),
+            })
         }
         Type::Interval => read(Vector::Interval, |text| {
             let found = Interval::read(text, None).map(Interval::pack);

@@ -76,7 +76,7 @@ impl Interval {
 
     fn spread(self, months: f64, days: f64, micros: f64) -> Option<Self> {
         // Numbers that are a rounding error away from a microsecond are taken for it.
-        let clean = |value: f64| (value * 1e6).round() / 1e6;
+        let clean = |value: f64| (value * 1e6).round_ties_even() / 1e6;
         let seconds_of_day = 86_400.0;
         let whole_months = integer(months)?;
         let whole_days = integer(days)?;

@@ -18,11 +18,11 @@ pub(super) fn not() -> Run {
     })
 }
 
-/// IS NULL, or IS NOT NULL.
-pub(super) fn is_null(wanted: bool) -> Run {
+/// IS NULL, or, for what is `known`, IS NOT NULL.
+pub(super) fn is_null(known: bool) -> Run {
     Arc::new(move |rows, arguments| {
-        let known = |row| arguments.first().is_some_and(|argument| argument.is_known(row));
-        Vector::Boolean(rows.decide(&[], |row| Ok(Some(known(row) != wanted))))
+        let is_known = |row| arguments.first().is_some_and(|argument| argument.is_known(row));
+        Vector::Boolean(rows.decide(&[], |row| Ok(Some(is_known(row) == known))))
     })
 }
 

@@ -6,26 +6,27 @@
 //! a failure of that record alone. Nothing that stands in a file or in an expression makes it panic or run away: texts,
 //! nesting, regular expressions and results have limits.
 
-#![allow(dead_code)]
-
 mod arithmetic;
 mod cast;
 mod check;
 mod compare;
 mod decimal;
 mod facts;
+mod functions;
 mod interval;
 mod like;
 mod logic;
 mod members;
 mod moments;
 mod node;
+mod reference;
 mod rows;
 mod strings;
 mod time;
 mod tokens;
 mod types;
 mod vector;
+mod zone;
 
 use std::{cell::RefCell, ops::Range};
 
@@ -115,6 +116,12 @@ pub struct Evaluated {
 /// Everything that is wrong with it.
 pub fn compile(text: &str, scope: &Scope) -> Result<Expression, Vec<ExpressionProblem>> {
     check::compile(text, scope)
+}
+
+/// The page on expressions, as Markdown.
+#[must_use]
+pub fn expression_reference() -> String {
+    reference::page()
 }
 
 impl Expression {

@@ -13,20 +13,6 @@ use std::fmt::Write;
 
 use super::interval::fraction;
 
-/// How timestamps are written in expressions: ISO 8601 with `T` or a space, with or without the clock, the seconds and
-/// the offset; without one they are UTC.
-pub(super) const TIMESTAMPS: [&str; 9] = [
-    "%Y-%m-%d %H:%M:%S%.f%z",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f%z",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M%z",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M%z",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d",
-];
-
 /// The day of an instant, since 1970-01-01.
 #[inline]
 pub(super) fn day_of(micros: i64) -> i32 {

@@ -24,8 +24,6 @@ const MAX_DEPTH: usize = 250;
 #[derive(Debug)]
 pub(super) struct Tokens<'t> {
     text: &'t str,
-    /// Where each line begins.
-    lines: Vec<usize>,
     tokens: Vec<(TokenWithSpan, Range<usize>)>,
 }
 
@@ -36,9 +34,7 @@ impl<'t> Tokens<'t> {
             let message = format!("an expression has at most {MAX_BYTES} bytes, this one has {}", text.len());
             return Err(ExpressionProblem::new(0..text.len(), message, None));
         }
-        let mut lines = vec![0];
-        lines.extend(text.match_indices('\n').map(|(at, _)| at + 1));
-        let mut found = Self { text, lines, tokens: Vec::new() };
+        let mut found = Self { text, tokens: Vec::new() };
         let tokens =
             Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| {
                 let at = found.offset(error.location);
@@ -46,12 +42,14 @@ impl<'t> Tokens<'t> {
                 ExpressionProblem::new(at..text.len(), message, None)
             })?;
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-        found.tokens = tokens
-            .map(|token| {
-                let place = found.bytes(token.span);
-                (token, place)
-            })
-            .collect();
+        // Tokens come in order, so that one walk through the text finds all their places.
+        let mut cursor = Cursor::new(text);
+        for token in tokens {
+            cursor.advance(token.span.start);
+            let start = cursor.byte;
+            cursor.advance(token.span.end);
+            found.tokens.push((token, start..cursor.byte));
+        }
         if found.tokens.is_empty() {
             let message = "there is no expression here";
             return Err(ExpressionProblem::new(0..text.len(), message.into(), None));
@@ -80,17 +78,19 @@ impl<'t> Tokens<'t> {
         if span.start.line == 0 {
             return 0..self.text.len();
         }
-        let start = self.offset(span.start);
-        start..self.offset(span.end).max(start)
+        let start = self.tokens.binary_search_by_key(&span.start, |(token, _)| token.span.start);
+        let end = self.tokens.binary_search_by_key(&span.end, |(token, _)| token.span.end);
+        let place = |found: Result<usize, usize>| found.ok().and_then(|at| self.tokens.get(at));
+        let start = place(start).map_or_else(|| self.offset(span.start), |(_, place)| place.start);
+        let end = place(end).map_or_else(|| self.offset(span.end), |(_, place)| place.end);
+        start..end.max(start)
     }
 
     /// The byte at a location: lines and columns count from 1, columns in characters.
     pub(super) fn offset(&self, location: Location) -> usize {
-        let line = usize::try_from(location.line).unwrap_or(usize::MAX).saturating_sub(1);
-        let Some(start) = self.lines.get(line) else { return self.text.len() };
-        let column = usize::try_from(location.column).unwrap_or(usize::MAX).saturating_sub(1);
-        let rest = self.text.get(*start..).unwrap_or_default();
-        rest.char_indices().nth(column).map_or(self.text.len(), |(at, _)| start + at)
+        let mut cursor = Cursor::new(self.text);
+        cursor.advance(location);
+        cursor.byte
     }
 
     /// The place of the token that begins at a byte or behind it; the end of the text when there is none.
@@ -164,6 +164,32 @@ impl<'t> Tokens<'t> {
             }
         }
         Ok(())
+    }
+}
+
+/// A place in a text that only goes forward.
+struct Cursor<'t> {
+    rest: std::str::Chars<'t>,
+    at: Location,
+    byte: usize,
+}
+
+impl<'t> Cursor<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { rest: text.chars(), at: Location { line: 1, column: 1 }, byte: 0 }
+    }
+
+    /// Goes to a location, or to the end of the text.
+    fn advance(&mut self, to: Location) {
+        while self.at < to {
+            let Some(character) = self.rest.next() else { return };
+            self.byte += character.len_utf8();
+            if character == '\n' {
+                self.at = Location { line: self.at.line + 1, column: 1 };
+            } else {
+                self.at.column += 1;
+            }
+        }
     }
 }
 

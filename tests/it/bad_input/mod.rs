@@ -10,6 +10,7 @@ mod arrival_machine;
 mod arrival_many;
 mod arrival_races;
 mod corrections;
+mod expressions;
 mod fields;
 mod files;
 mod full_disk;

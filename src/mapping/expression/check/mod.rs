@@ -122,6 +122,12 @@ fn shown(text: &str) -> String {
     format!("{}...", text.chars().take(MOST).collect::<String>())
 }
 
+/// True for a comparison without parentheses around it.
+fn is_comparison(syntax: &Expr) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(syntax, Expr::BinaryOp { op: Eq | NotEq | Lt | LtEq | Gt | GtEq, .. })
+}
+
 /// Types a syntax tree, and keeps what is wrong with it.
 struct Checker<'a> {
     tokens: &'a Tokens<'a>,
@@ -293,6 +299,10 @@ impl Checker<'_> {
             BinaryOperator::GtEq => Some(Comparison::GreaterOrEqual),
             _ => None,
         };
+        if comparison.is_some() && (is_comparison(left) || is_comparison(right)) {
+            let help = "write `low <= x AND x <= high`, or parentheses around what is compared first";
+            return self.problem(place, "comparisons do not follow one another", Some(help));
+        }
         // Both sides are looked at, so that all problems are found.
         let (left, right) = (self.expression(left), self.expression(right));
         let (left, right) = (left?, right?);

@@ -86,7 +86,7 @@ impl Checker<'_> {
         }
     }
 
-    fn numbers(
+    pub(super) fn numbers(
         &mut self,
         operation: Operation,
         left: Typed,
