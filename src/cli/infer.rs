@@ -19,7 +19,10 @@ use crate::{
         infer::{self, Drafted, Tried},
         inspect::Inspector,
     },
-    mapping::infer::{Draft, mapping_name},
+    mapping::{
+        Settings,
+        infer::{Draft, mapping_name},
+    },
     model::{FileName, printable},
     wire::{AtomicFile, WireError},
 };
@@ -41,6 +44,9 @@ pub struct Options {
     force: bool,
 }
 
+/// Memory for trying the draft: what is beyond overflows to disk, as a draft is made on any machine, beside other work.
+const MOST_MEMORY_BYTES: u64 = 32 << 20;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -55,7 +61,8 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
             format!("{} exists already; nothing was changed (--force overwrites it)", path.display());
         return Err(CommandError::Usage(message));
     }
-    let inspector = Inspector::new(&site.settings)?;
+    let max_memory_bytes = site.settings.max_memory_bytes.min(MOST_MEMORY_BYTES);
+    let inspector = Inspector::new(&Settings { max_memory_bytes, ..site.settings.clone() })?;
     let mut progress = Progress::new(output.shows_progress());
     let drafted = infer::draft(&options.files, &name, &inspector, &mut |path, step, done, total| {
         progress.advance(path, step, done, total);

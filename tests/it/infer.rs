@@ -335,3 +335,23 @@ fn the_evidence_is_there_for_programs_too() {
     );
     assert!(found["text"].as_str().is_some_and(|text| text.contains("[columns]")), "{found}");
 }
+
+#[test]
+fn a_few_broken_values_in_many_records_cost_their_records_and_not_the_type() {
+    let file = rows("order_no,day,amount", 1_200, |n| match n {
+        300 => "A1300,31/02/2026,1.50".to_owned(),
+        400 => "A1400,25/02/2026,--5".to_owned(),
+        500 => "A1499,25/02/2026,1.50".to_owned(),
+        _ => format!("A{},25/{:02}/2026,{}.50", n + 1_000, n % 12 + 1, n % 20),
+    });
+    let drafting = Drafting::of(&[("orders.csv", file.as_bytes())]);
+    drafting.infer(&["--output", "mappings/inbound"]).exits(0);
+    drafting.site.run(["check"]).exits(0);
+    let mapping = drafting.site.read("mappings/inbound/orders.toml");
+    assert!(mapping.contains("3 of 1,200 do not pass"), "{mapping}");
+    says(&mapping, "key", &["\"order_no\"", "CHECK: 1 of 1,200 records have the key of an earlier one"]);
+    says(&mapping, "day", &["\"date\"", "CHECK: 1 of 1,200 are no dates", "31/02/2026"]);
+    says(&mapping, "amount", &["decimal(12,2)", "CHECK: 1 of 1,200 are no numbers", "--5"]);
+    let loaded = drafting.site.run(["load", "--json", "samples/orders.csv"]).exits(2).object();
+    assert_eq!(loaded["tally"]["inserted"], 1_197, "{loaded}");
+}

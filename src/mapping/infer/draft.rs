@@ -8,6 +8,7 @@ use super::{
     joined::{Joined, broken, by_content, join, shown_words},
     keys::{self, Candidate, KeyCount},
     naming::{Namer, folded, patterns},
+    numbers::may_be_broken,
     sniff::Sniffed,
     survey::Evidence,
     toml_text::{list, quoted, thousands},
@@ -185,7 +186,8 @@ impl Drafter {
     /// when it is that already.
     pub fn contradict(&mut self, column: &str, times: u64) -> bool {
         let Some(joined) = self.columns.iter_mut().find(|joined| joined.name == column) else { return false };
-        if joined.typed.name == "text" && joined.typed.keys.is_empty() {
+        let is_plain = joined.typed.name == "text" && joined.typed.keys.is_empty();
+        if is_plain || times <= joined.typed.broken {
             return false;
         }
         let before = std::mem::replace(&mut joined.typed, types::plain_text(&joined.column));
@@ -284,6 +286,9 @@ impl Drafter {
             };
             return (vec![place], comment, false);
         }
+        if let Some((set, comment)) = self.nearly_unique() {
+            return (set, comment, false);
+        }
         let best = self
             .sets
             .iter()
@@ -314,6 +319,18 @@ impl Drafter {
                        of the record"
             .to_owned();
         (fullest.map(|c| c.place).into_iter().collect(), comment, true)
+    }
+
+    /// A column that is evidently meant to be the key, although some records repeat it.
+    fn nearly_unique(&self) -> Option<(Vec<usize>, String)> {
+        let (set, count) = self.sets.iter().zip(&self.counts).find(|(set, _)| set.len() == 1)?;
+        let is_few = count.repeated > 0 && count.repeated <= may_be_broken(count.records);
+        let comment = format!(
+            "CHECK: {} of {} records have the key of an earlier one and will be rejected",
+            thousands(count.repeated),
+            thousands(self.records)
+        );
+        is_few.then(|| (set.clone(), comment))
     }
 
     fn watched(&self, place: usize) -> Option<u64> {

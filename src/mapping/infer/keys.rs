@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use super::{
     column::Column,
+    numbers::may_be_broken,
     survey::{TABLE_COLUMNS, combined},
 };
 
 /// Sets of columns that are counted over all records.
-const MOST_SETS: usize = 4;
+const MOST_SETS: usize = 3;
 /// Columns that sets are made of: the likelier half of a wide file.
 const MOST_CANDIDATES: usize = 24;
 /// A key of more columns than this is no key that a person would choose.
@@ -124,10 +125,17 @@ pub fn sets(
         table.iter().map(row).collect::<HashSet<u64>>().len()
     };
     let mut found: Vec<Vec<usize>> = Vec::new();
+    // The likeliest column may well be the key, and some records broken.
+    if let Some(first) = parts.first().filter(|c| c.likelihood() > 0) {
+        let repeated = table.len() - distinct(&[first.place]);
+        if repeated as u64 <= may_be_broken(table.len() as u64) {
+            found.push(vec![first.place]);
+        }
+    }
     for (at, first) in parts.iter().enumerate() {
         for second in parts.iter().skip(at + 1) {
             let set = ordered(vec![first.place, second.place]);
-            if found.len() < MOST_SETS - 1 && distinct(&set) == table.len() {
+            if found.len() < MOST_SETS && distinct(&set) == table.len() {
                 found.push(set);
             }
         }

@@ -2,7 +2,10 @@
 //!
 //! Values are grouped by their signature; the formats of it that fail on one of them are struck out.
 
-use super::forms::{Forms, SIGNATURE_BYTES, signature};
+use super::{
+    forms::{Forms, SIGNATURE_BYTES, signature},
+    numbers::may_be_broken,
+};
 
 /// Different signatures kept of one column; more are no dates any more.
 const MOST_GROUPS: usize = 8;
@@ -64,6 +67,13 @@ impl Moments {
     #[must_use]
     pub fn holds(&self) -> bool {
         !self.dead && self.odd == 0 && !self.groups.is_empty()
+    }
+
+    /// True when all values but a few broken ones are.
+    #[must_use]
+    pub fn nearly_holds(&self) -> bool {
+        let fitting = self.fitting();
+        !self.dead && fitting > 0 && self.odd <= may_be_broken(fitting + self.odd)
     }
 
     fn fits(&mut self, text: &str, forms: &Forms) -> bool {

@@ -267,11 +267,24 @@ impl Numbers {
         !self.dead && self.fits > 0 && self.odd == 0 && self.live != 0
     }
 
+    /// True when all values but a few broken ones are numbers in one and the same way.
+    #[must_use]
+    pub fn nearly_holds(&self) -> bool {
+        !self.dead && self.fits > 0 && self.odd <= may_be_broken(self.fits + self.odd) && self.live != 0
+    }
+
     /// True when the values fit a style.
     #[must_use]
     pub fn lives(&self, style: usize) -> bool {
         self.live & (1 << style) != 0
     }
+}
+
+/// How many of so many values may be broken without saying anything about their column: one in 200, if there are enough
+/// to tell.
+#[must_use]
+pub fn may_be_broken(values: u64) -> u64 {
+    if values < 1_000 { 0 } else { values / 200 }
 }
 
 /// The digits of `text` in units of 10^-[`SUM_SCALE`]; none when that is not exact or too large.

@@ -10,7 +10,7 @@ use super::{
     column::Column,
     forms::Forms,
     numbers::{Numbers, STYLES},
-    toml_text::quoted,
+    toml_text::{quoted, thousands},
 };
 use crate::model::value::kind::Kind;
 use moment::{moment, orders};
@@ -38,10 +38,10 @@ impl Habits {
         let mut habits = Self::default();
         let (mut day_first, mut month_first) = (0_u64, 0_u64);
         for column in columns {
-            if column.numbers.holds() && column.numbers.marked > 0 {
+            if column.numbers.nearly_holds() && column.numbers.marked > 0 {
                 habits.note_numbers(&column.numbers);
             }
-            for group in column.moments.groups.iter().filter(|_| column.moments.holds()) {
+            for group in column.moments.groups.iter().filter(|_| column.moments.nearly_holds()) {
                 match orders(group, forms) {
                     (true, false) => day_first += group.fits,
                     (false, true) => month_first += group.fits,
@@ -83,11 +83,28 @@ pub struct Typed {
     pub nulls: Vec<String>,
     /// The number style, for control totals.
     pub style: Option<usize>,
+    /// Values that are known to be broken.
+    pub broken: u64,
 }
 
 impl Typed {
     fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Notes that some values are broken, and what becomes of them.
+    fn tolerate(&mut self, broken: u64, values: u64, what: &str, examples: &[String]) {
+        if broken == 0 {
+            return;
+        }
+        self.broken = broken;
+        let text = format!(
+            "{} of {} are no {what}, such as {}, and will be rejected; as text they would load",
+            thousands(broken),
+            thousands(values),
+            text::shown(examples)
+        );
+        self.ask = Some(self.ask.take().map_or_else(|| text.clone(), |ask| format!("{ask}; {text}")));
     }
 
     fn key(mut self, key: &'static str, value: String) -> Self {

@@ -11,7 +11,7 @@ use crate::mapping::infer::{
 /// The type of a column whose values are all dates or times.
 pub fn moment(column: &Column, name: &str, forms: &Forms, habits: Habits) -> Option<Typed> {
     let moments = &column.moments;
-    if !moments.holds() {
+    if !moments.nearly_holds() {
         return None;
     }
     let telling = [
@@ -77,6 +77,7 @@ pub fn moment(column: &Column, name: &str, forms: &Forms, habits: Habits) -> Opt
     }
     typed.nulls = moments.zeros.iter().map(|(zero, _)| zero.clone()).collect();
     typed.ask = asks;
+    typed.tolerate(moments.odd, column.values(), "dates or times", &moments.examples);
     Some(typed)
 }
 

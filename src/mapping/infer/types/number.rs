@@ -37,7 +37,10 @@ const CODE_WORDS: [&str; 20] = [
 /// The type of a column whose values are all numbers.
 pub fn number(column: &Column, name: &str, habits: Habits) -> Option<Typed> {
     let numbers = &column.numbers;
-    if !numbers.holds() || numbers.leading_zeros > 0 || has_word(name, &CODE_WORDS) && numbers.marked == 0 {
+    if !numbers.nearly_holds()
+        || numbers.leading_zeros > 0
+        || has_word(name, &CODE_WORDS) && numbers.marked == 0
+    {
         return None;
     }
     let currencies = currencies(numbers);
@@ -86,6 +89,7 @@ pub fn number(column: &Column, name: &str, habits: Habits) -> Option<Typed> {
         several => typed.keys.push(("strip", list(several))),
     }
     typed.ask = ask;
+    typed.tolerate(numbers.odd, column.values(), "numbers", &numbers.examples);
     typed.style = Some(style);
     Some(typed)
 }

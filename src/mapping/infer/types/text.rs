@@ -77,11 +77,6 @@ pub fn text(column: &Column, name: &str, forms: &Forms) -> Typed {
 /// What a text column almost is, and what keeps it from being that.
 fn nearly(column: &Column, forms: &Forms) -> Option<String> {
     let (numbers, moments) = (&column.numbers, &column.moments);
-    let shown = |examples: &[String]| {
-        let texts: Vec<String> =
-            examples.iter().map(|text| format!("\"{}\"", printable::short(text, 20))).collect();
-        texts.join(", ")
-    };
     let is_sensitive = !column.kinds.is_empty();
     if !numbers.dead && numbers.odd == 0 && numbers.fits > 0 {
         return Some(if numbers.leading_zeros > 0 {
@@ -120,4 +115,10 @@ fn nearly(column: &Column, forms: &Forms) -> Option<String> {
 fn headroom(most: usize) -> Option<usize> {
     const LENGTHS: [usize; 14] = [10, 20, 30, 40, 50, 80, 100, 150, 200, 255, 500, 1000, 2000, 4000];
     LENGTHS.into_iter().find(|length| *length * 2 >= most * 3)
+}
+
+/// Some values, as a sentence lists them.
+pub fn shown(examples: &[String]) -> String {
+    let texts = examples.iter().map(|text| format!("\"{}\"", printable::short(text, 20)));
+    texts.collect::<Vec<_>>().join(", ")
 }
