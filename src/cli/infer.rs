@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     CommandError, Common, Exit, open_site,
-    output::{Output, counted},
+    output::{Output, counted, thousands},
     progress::Progress,
 };
 use crate::{
