@@ -26,6 +26,8 @@ pub(super) struct RejectNews {
     outdone: Vec<u64>,
     /// For a correction: the records that are settled by it.
     corrected: Vec<u64>,
+    /// Of its rejects, those that only lack a row of another table, by that table.
+    missing: BTreeMap<String, u64>,
     /// Rejects of others whose key it has loaded, or of the delivery that it runs again.
     overtaken: BTreeMap<DeliveryId, Vec<u64>>,
 }
@@ -41,6 +43,9 @@ impl Engine {
             Some(_) => news.corrected = self.corrected_records(job, work)?,
             None if work.has_rejects() => self.own_keys(job, work, &refused, &mut news)?,
             None => {}
+        }
+        if work.has_rejects() {
+            news.missing = self.missing(&job.plan, work)?;
         }
         if let Some(former) = job.reruns {
             // What of the file still does not load is a reject of this delivery.
@@ -87,17 +92,22 @@ impl Engine {
 
     /// The records of a correction that are rejects no more.
     fn corrected_records(&self, job: &Job, work: &WorkFile) -> Result<Vec<u64>, Fault> {
-        let failed = |cause| Fault::from(WireError::io("read", &job.archive, cause));
         let rejected: BTreeSet<u64> = work
             .rejects()?
             .map(|reject| reject.map(|reject| reject.position.record))
             .collect::<Result<_, _>>()?;
+        let records = self.records_of(job)?;
+        Ok(records.into_iter().filter(|record| !rejected.contains(record)).collect())
+    }
+
+    /// The records of a correction.
+    pub(super) fn records_of(&self, job: &Job) -> Result<Vec<u64>, Fault> {
+        let failed = |cause| Fault::from(WireError::io("read", &job.archive, cause));
         let file = File::open(&job.archive).map_err(failed)?;
-        let records = corrected::record_numbers(file).map_err(|error| match error {
+        corrected::record_numbers(file).map_err(|error| match error {
             FormatError::Read(cause) => failed(cause),
             other => Fault::Lasting(other.to_string()),
-        })?;
-        Ok(records.into_iter().filter(|record| !rejected.contains(record)).collect())
+        })
     }
 
     /// The keys of the delivery's own rejects, and which of them another row of the file has loaded: correcting those would
@@ -197,7 +207,7 @@ impl Engine {
 
     /// The table of a plan, as the ledger names it.
     pub(super) fn place(&self, plan: &Plan) -> String {
-        format!("{}/{}", plan.connection.as_deref().unwrap_or_default(), plan.table.table.to_lowercase())
+        super::retrying::place(plan.connection.as_deref(), &plan.table.table)
     }
 
     /// So many keys of rejects are kept for a delivery: those of the records that people were given.
@@ -219,7 +229,7 @@ impl Engine {
         let mut keys: Vec<RejectKey> = Vec::new();
         if rejected > 0 && job.corrects.is_none() && !job.plan.shadow {
             let place = self.place(&job.plan);
-            events.push((job.id, Event::RejectsOpened { place, missing: BTreeMap::new() }));
+            events.push((job.id, Event::RejectsOpened { place, missing: news.missing.clone() }));
             let (arrival, delivery) = (job.arrival, job.id);
             let key = |(record, key): &(u64, KeyHash)| RejectKey {
                 arrival,
@@ -247,6 +257,18 @@ impl Engine {
             if !records.is_empty() {
                 now.extend(records.iter().flat_map(|(first, last)| first..=last));
                 events.push((of, Event::RejectsClosed { how, records }));
+            }
+        }
+        if let Some(of) = job.corrects.filter(|_| !news.missing.is_empty()) {
+            let mut former = ledger.view().by_id(of)?.into_iter();
+            if let Some((place, mut missing)) = former.find_map(|of| Some((of.place?, of.missing))) {
+                let known = missing.len();
+                news.missing.iter().for_each(|(table, count)| {
+                    missing.entry(table.clone()).or_insert(*count);
+                });
+                if missing.len() > known {
+                    events.push((of, Event::RejectsOpened { place, missing }));
+                }
             }
         }
         ledger.append_all(at_millis, &events, &[], &keys)?;

@@ -20,7 +20,7 @@ use super::{
     take::{Job, Origin, TakenFile, UNRECORDED, accepted},
 };
 use crate::{
-    formats::corrected::{self, Corrected},
+    formats::corrected::Corrected,
     ledger::{DeliveryState, Event, LedgerError, RejectStates, View, Wish},
     mapping::{
         Plan,
@@ -372,7 +372,11 @@ impl Engine {
     }
 
     /// Records jobs as taken, with the answer to whoever asked for them.
-    fn taken_jobs(&self, mut jobs: Vec<Job>, request: Option<u64>) -> Result<TakenFile, EngineError> {
+    pub(super) fn taken_jobs(
+        &self,
+        mut jobs: Vec<Job>,
+        request: Option<u64>,
+    ) -> Result<TakenFile, EngineError> {
         let answers = accepted(request, jobs.iter().map(|job| job.id).collect());
         self.record_taken(&mut jobs, &answers)?;
         Ok(TakenFile::Jobs(jobs))
@@ -397,12 +401,7 @@ impl Engine {
 
     /// The plan of a correction whose turn has come: records that are not open any more are refused, each with its reason.
     pub(super) fn plan_of_correction(&self, job: &Job, corrects: DeliveryId) -> Result<Arc<Plan>, Fault> {
-        let failed = |cause| Fault::from(WireError::io("read", &job.archive, cause));
-        let file = File::open(&job.archive).map_err(failed)?;
-        let records = corrected::record_numbers(file).map_err(|error| match error {
-            crate::formats::FormatError::Read(cause) => failed(cause),
-            other => Fault::Lasting(other.to_string()),
-        })?;
+        let records = self.records_of(job)?;
         let states = self.ledger().view().reject_states(corrects)?;
         let refused = records.into_iter().filter_map(|record| Some((record, states.of(record)?.words())));
         Ok(corrected_plan(&job.plan, refused.collect()))

@@ -89,6 +89,8 @@ pub enum Delivered {
         blocks: Option<Blocker>,
         /// Held and failed deliveries that it made void.
         overtaken: Vec<DeliveryId>,
+        /// Deliveries with rejects that may have waited for what it loaded.
+        wanted_by: Vec<DeliveryId>,
     },
     /// A fault that may pass: the ledger knows that it waits.
     Postponed {
@@ -173,7 +175,12 @@ impl Engine {
             report.reason = Some(Reason::SameContent);
             report.message = Some(format!("duplicate of {of}, nothing to do"));
             report.worked_millis = millis_since(self, started);
-            return Ok(Delivered::Ended { report: Box::new(report), blocks: None, overtaken: Vec::new() });
+            return Ok(Delivered::Ended {
+                report: Box::new(report),
+                blocks: None,
+                overtaken: Vec::new(),
+                wanted_by: Vec::new(),
+            });
         }
         let plan = Some(job.plan.fingerprint.clone());
         job.attempts += 1;
@@ -343,7 +350,7 @@ impl Engine {
     }
 
     /// Validates the archived bytes; or says why they are refused as a whole.
-    fn validate(
+    pub(super) fn validate(
         &self,
         job: &Job,
         mode: Mode,
@@ -449,7 +456,8 @@ impl Engine {
         (report.shadow, report.worked_millis) = (loaded && job.plan.shadow, worked_millis);
         report.corrects = job.corrects;
         let blocks = (end.outcome.needs_attention() && job.corrects.is_none()).then(|| job.blocker());
-        Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken })
+        let wanted_by = if loaded { self.waiting_for(job, &end.tally)? } else { Vec::new() };
+        Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken, wanted_by })
     }
 }
 

@@ -62,7 +62,7 @@ impl Engine {
                 Next::Hold(job, wait) => self.hold_waiting(&job, &wait)?,
             };
             lanes.stopped(&lane, &mapping, arrival);
-            if let Delivered::Ended { report, blocks, overtaken } = delivered {
+            if let Delivered::Ended { report, blocks, overtaken, wanted_by } = delivered {
                 for delivery in overtaken {
                     lanes.remove(delivery);
                     lanes.unblock(delivery);
@@ -71,6 +71,11 @@ impl Engine {
                     lanes.block(&lane, blocker);
                 }
                 observer.ended(*report);
+                for delivery in wanted_by {
+                    if let TakenFile::Jobs(jobs) = self.take_lacking(delivery, observer)? {
+                        jobs.into_iter().for_each(|job| lanes.push(job, None));
+                    }
+                }
             }
         }
         self.tell_waiting(lanes, observer)

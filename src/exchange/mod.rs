@@ -25,6 +25,7 @@ pub mod pipeline;
 pub mod preview;
 pub mod recover;
 pub mod report;
+pub mod retrying;
 mod returned;
 mod rows;
 pub mod run;

@@ -310,7 +310,7 @@ impl Engine {
 }
 
 /// Writes batches until they end; false when the target refuses too many rows.
-fn write_all(
+pub(super) fn write_all(
     open: &mut dyn Load,
     batches: impl IntoIterator<Item = Result<Batch, ValidateError>>,
     refusals: &mut Vec<RowRefusal>,

@@ -326,6 +326,15 @@ impl<'a> View<'a> {
         self.all(&sql, [place], row::read)
     }
 
+    /// The deliveries with open rejects that only lack a row of another table, the earliest arrival first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn lacking(self) -> Result<Vec<DeliveryState>, LedgerError> {
+        let sql = format!("{} WHERE missing IS NOT NULL AND open > 0 ORDER BY arrival", row::SELECT);
+        self.all(&sql, [], row::read)
+    }
+
     /// How many deliveries have open rejects, and how many rejects those are.
     ///
     /// # Errors

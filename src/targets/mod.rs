@@ -98,6 +98,10 @@ pub struct TableSpec {
     pub mirror: Option<Mirror>,
 }
 
+/// What every target says of a row whose foreign key refers to a row that is not there. By these words such rejects are known
+/// again, however long they were kept.
+pub const MISSING_PARENT: &str = "refers to a row that is not there (a foreign key of the table)";
+
 /// Which delivery a load belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadId<'a> {
@@ -114,6 +118,12 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// A fault. That the table does not fit is no error but the answer.
     fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError>;
+
+    /// The tables that the foreign keys of `table` refer to; none when it is not there.
+    ///
+    /// # Errors
+    /// A fault.
+    fn parents(&self, table: &str) -> Result<Vec<String>, TargetError>;
 
     /// True when the target has the rows of this delivery: its load was committed, and not undone since by a restored
     /// backup.

@@ -276,3 +276,57 @@ fn a_replay_killed_in_the_middle_of_writing_any_file_is_finished_by_the_next_run
     }
     assert!(killed >= 4 && taken >= 1, "{killed} were killed, {taken} of them or more after they were taken");
 }
+
+const SHOPS: &str = r#"match = "shops*"
+[format]
+type = "csv"
+[target]
+table = "shops"
+key = ["shop"]
+[columns]
+shop = {}
+"#;
+
+/// A site whose stock refers to its shops.
+fn shops() -> Site {
+    let mapping = MAPPING.replace("note = { max_length = 5 }", "shop = {}");
+    let site = Site::with_mapping("stock", &mapping);
+    site.write("mappings/inbound/shops.toml", SHOPS);
+    site.load("shops_1.csv", "shop\nN\n");
+    let database = rusqlite::Connection::open(site.path("var/warehouse.db")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE stock (article TEXT PRIMARY KEY NOT NULL, count INTEGER NOT NULL, shop TEXT REFERENCES shops (shop))",
+        )
+        .unwrap();
+    site
+}
+
+#[test]
+fn rejects_that_only_lacked_a_parent_are_tried_again_by_themselves_when_a_later_delivery_brings_it() {
+    let site = shops();
+    let file = "article,count,shop\nA,1,N\nB,2,S\nC,x,S\nD,3,W\n";
+    let (_, first) = site.load("stock_1.csv", file);
+    assert_eq!(standing(&site, &first), [3, 0, 0, 0]);
+    // Neither a table that nobody waits for nor a row that nobody waits for makes a delivery.
+    site.load("stock_2.csv", "article,count,shop\nE,1,N\n");
+    site.load("shops_2.csv", "shop\nE\n");
+    assert_eq!(site.run(["deliveries", "--json"]).json().len(), 4);
+
+    site.write("shops_3.csv", "shop\nS\n");
+    let ran = site.run(["load", "--json", "shops_3.csv"]).exits(0).json();
+    assert_eq!((&ran[0]["file"], &ran[1]["file"]), (&json!("shops_3.csv"), &json!("stock_1.csv")));
+    assert_eq!((&ran[1]["corrects"], &ran[1]["tally"]["inserted"]), (&first["delivery"], &json!(1)));
+    assert_eq!(standing(&site, &first), [2, 1, 0, 0]);
+    let shown = site.run(["show", id(&ran[1])]).exits(0).out;
+    assert!(shown.contains("tried again by itself"), "{shown}");
+    // Nothing new came: nothing is tried.
+    site.load("shops_3.csv", "shop\nS\n");
+    site.load("shops_4.csv", "shop\nX\n");
+    assert_eq!(site.run(["deliveries", "--json"]).json().len(), 8);
+    site.load("shops_5.csv", "shop\nY\n");
+    assert_eq!(site.query("SELECT article FROM stock ORDER BY article"), [["A"], ["B"], ["E"]]);
+    site.write("shops_6.csv", "shop\nW\n");
+    site.run(["load", "shops_6.csv"]).exits(0);
+    assert_eq!(standing(&site, &first), [1, 2, 0, 0], "what has other faults too stays with people");
+}

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ledger::{Answer, Request, Wish},
     mapping::{Plan, compile},
-    model::Reason,
+    model::{DeliveryId, Reason},
 };
 
 /// Requests looked at at once; the others follow when these are answered.
@@ -24,6 +24,9 @@ const MOST_AT_ONCE: u32 = 100;
 /// A request that is older than this when the engine begins is nobody's wish any more: who waits for an answer notices the
 /// end of an engine at once, and files may have changed since.
 const LONGEST_WAIT_MILLIS: u64 = 60_000;
+
+/// The number of what nobody has asked for; those of requests begin with 1.
+const NOBODYS: u64 = 0;
 
 /// The requests that are being worked on.
 #[derive(Debug, Default)]
@@ -117,6 +120,20 @@ impl Runner<'_> {
             Err(error) => return self.deny(number, error.to_string()),
         }
         Ok(())
+    }
+
+    /// Tries rejects again that may have waited for what was loaded just now.
+    pub(super) fn try_lacking(&mut self, delivery: DeliveryId) {
+        let engine = Arc::clone(&self.engine);
+        self.busy.asked += 1;
+        self.work(move || {
+            let taken = caught(|| engine.take_lacking(delivery, &mut Unseen));
+            let result = taken.unwrap_or_else(|why| {
+                tracing::error!(%delivery, "its rejects are not tried again: {why}");
+                Ok(TakenFile::Jobs(Vec::new()))
+            });
+            Done::Asked { number: NOBODYS, result }
+        });
     }
 
     fn kept_plan(&self, fingerprint: &str) -> Result<Result<Arc<Plan>, String>, EngineError> {

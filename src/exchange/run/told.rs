@@ -127,7 +127,7 @@ impl Runner<'_> {
     /// A delivery has stopped running.
     pub(super) fn delivered(&mut self, job: Unfinished, delivered: Delivered) {
         match delivered {
-            Delivered::Ended { report, blocks, overtaken } => {
+            Delivered::Ended { report, blocks, overtaken, wanted_by } => {
                 for delivery in overtaken {
                     self.lanes.remove(delivery);
                     self.lanes.unblock(delivery);
@@ -136,6 +136,7 @@ impl Runner<'_> {
                     self.lanes.block(&job.lane, blocker);
                 }
                 self.has_ended(*report);
+                wanted_by.into_iter().for_each(|delivery| self.try_lacking(delivery));
             }
             Delivered::Postponed { job, pause, message } => {
                 let seconds = pause.as_secs();

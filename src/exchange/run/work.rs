@@ -273,6 +273,11 @@ impl Engine {
         );
         report.message = Some(message);
         let blocks = Some(job.blocker.clone());
-        Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken: Vec::new() })
+        Ok(Delivered::Ended {
+            report: Box::new(report),
+            blocks,
+            overtaken: Vec::new(),
+            wanted_by: Vec::new(),
+        })
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::{
     model::{Origin, Rule, printable},
-    targets::{Mode, RowRefusal, TargetError},
+    targets::{MISSING_PARENT, Mode, RowRefusal, TargetError},
 };
 
 /// Makes errors about one database.
@@ -208,9 +208,7 @@ impl Refusals {
             ffi::SQLITE_CONSTRAINT_CHECK => {
                 target(None, format!("does not pass the table's check `{}`", shown()))
             }
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
-                target(None, "refers to a row that is not there (a foreign key of the table)".to_owned())
-            }
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY => target(None, MISSING_PARENT.to_owned()),
             ffi::SQLITE_CONSTRAINT_TRIGGER => Some(Refusal {
                 rule: Rule::Target,
                 column: None,

@@ -182,6 +182,18 @@ impl Target for SqliteTarget {
         fit.map_err(|error| self.faults.fault(&error))
     }
 
+    fn parents(&self, table: &str) -> Result<Vec<String>, TargetError> {
+        if !self.exists()? {
+            return Ok(Vec::new());
+        }
+        let parents = self.connect(OpenFlags::empty()).and_then(|connection| {
+            connection.execute_batch("PRAGMA query_only = ON")?;
+            let sql = "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1)";
+            connection.prepare(sql)?.query_map([table], |row| row.get(0))?.collect()
+        });
+        parents.map_err(|error| self.faults.fault(&error))
+    }
+
     fn remembers(&self, load: LoadId<'_>) -> Result<bool, TargetError> {
         if !self.exists()? {
             return Ok(false);

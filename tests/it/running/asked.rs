@@ -152,6 +152,32 @@ fn a_running_engine_replays_under_the_mapping_as_it_stands_in_the_file_now() {
 }
 
 #[test]
+fn rejects_that_lacked_a_parent_are_tried_again_by_the_engine_that_runs() {
+    let site = site(INBOX);
+    site.write("mappings/inbound/orders.toml", mapping("orders", "", "price = {}"));
+    site.load("prices_1.csv", row("A", 1));
+    let database = rusqlite::Connection::open(site.path("var/warehouse.db")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE orders (id TEXT PRIMARY KEY NOT NULL, value INTEGER, price TEXT REFERENCES prices (id))",
+        )
+        .unwrap();
+    drop(database);
+    let (code, lacking) = site.load("orders_1.csv", "id,value,price\n1,1,A\n2,2,B\n");
+    assert_eq!((code, &lacking["tally"]["rejected"]), (2, &json!(1)));
+    let run = site.start();
+    run.says("at work");
+    site.arrive("inbox/prices_2.csv", row("B", 1));
+    let corrected = || {
+        let shown = site.run(["show", "--json", id(&lacking)]).exits(0).object();
+        (shown["rejects"]["corrected"] == 1).then_some(())
+    };
+    until("the reject to be tried again", corrected);
+    run.stop().exits(0);
+    assert_eq!(site.query("SELECT id FROM orders ORDER BY id"), [["1"], ["2"]]);
+}
+
+#[test]
 fn what_a_person_approved_beside_a_run_is_in_the_story_with_the_persons_name() {
     let (site, [held, ..]) = decided_site();
     let run = site.start();
