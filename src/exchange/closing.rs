@@ -47,6 +47,14 @@ impl Engine {
         if work.has_rejects() {
             news.missing = self.missing(&job.plan, work)?;
         }
+        if job.is_complete() {
+            // The file is the whole truth: what it has not, no older row may bring back.
+            let older = self.ledger().view().open_in(&self.place(&job.plan))?;
+            for former in older.into_iter().filter(|former| former.id != job.id) {
+                let open = self.kept_records(former.id)?;
+                news.overtaken.insert(former.id, open);
+            }
+        }
         if let Some(former) = job.reruns {
             // What of the file still does not load is a reject of this delivery.
             let open = self.kept_records(former)?;

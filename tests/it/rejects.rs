@@ -330,3 +330,21 @@ fn rejects_that_only_lacked_a_parent_are_tried_again_by_themselves_when_a_later_
     site.run(["load", "shops_6.csv"]).exits(0);
     assert_eq!(standing(&site, &first), [1, 2, 0, 0], "what has other faults too stays with people");
 }
+
+#[test]
+fn a_later_file_that_is_the_whole_truth_overtakes_every_reject_before_it() {
+    let mirror = "mode = \"mirror\"\nvanished = \"delete\"\n[columns]";
+    let site = Site::with_mapping("stock", &MAPPING.replace("[columns]", mirror));
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,x\ntoo long,1\nC,1\n");
+    assert_eq!(standing(&site, &first), [2, 0, 0, 0]);
+    // A correction of it never deletes.
+    site.write(
+        "mappings/inbound/stock.toml",
+        MAPPING.replace("[columns]", mirror).replace("max_length = 5 }\ncount", "max_length = 9 }\ncount"),
+    );
+    let replayed = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!((&replayed["tally"]["inserted"], &replayed["tally"]["deleted"]), (&json!(1), &json!(0)));
+    site.load("stock_2.csv", "article,count\nC,2\n");
+    assert_eq!(standing(&site, &first), [0, 1, 1, 0]);
+    assert_eq!(site.query("SELECT article FROM stock"), [["C"]]);
+}
