@@ -11,6 +11,7 @@ use super::{
     closing::RejectNews,
     lanes::{Blocker, Wait},
     load,
+    overtake::overtakings,
     pipeline::{self, PipelineError, PipelineOptions},
     random,
     take::{Job, UNRECORDED, millis_since, with_help},
@@ -175,10 +176,13 @@ impl Engine {
             report.reason = Some(Reason::SameContent);
             report.message = Some(format!("duplicate of {of}, nothing to do"));
             report.worked_millis = millis_since(self, started);
+            // The table is as this file says, so what came between is as void as if the file had been loaded again.
+            let overtaken = if job.is_complete() { self.overtaken_by(&job)? } else { BTreeMap::new() };
+            self.ledger().append(self.clock.unix_millis(), &overtakings(&job, &overtaken))?;
             return Ok(Delivered::Ended {
                 report: Box::new(report),
                 blocks: None,
-                overtaken: Vec::new(),
+                overtaken: overtaken.into_keys().collect(),
                 wanted_by: Vec::new(),
             });
         }
@@ -439,11 +443,7 @@ impl Engine {
         let mut events: Vec<(DeliveryId, Event)> =
             untold.into_iter().chain([event]).map(|event| (job.id, event)).collect();
         let overtaken = if loaded { self.overtaken_by(job)? } else { BTreeMap::new() };
-        events.extend(
-            overtaken
-                .iter()
-                .map(|(delivery, newer)| (*delivery, Event::Overtaken { by: job.id, newer: *newer })),
-        );
+        events.extend(overtakings(job, &overtaken));
         let overtaken = overtaken.into_keys().collect();
         if loaded {
             self.append_loaded(job, end.tally.rejected, &end.rejects, events)?;
@@ -458,27 +458,6 @@ impl Engine {
         let blocks = (end.outcome.needs_attention() && job.corrects.is_none()).then(|| job.blocker());
         let wanted_by = if loaded { self.waiting_for(job, &end.tally)? } else { Vec::new() };
         Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken, wanted_by })
-    }
-}
-
-impl Engine {
-    /// Deliveries that nobody has to look at any more, now that this one is loaded: held and failed ones of the same bytes
-    /// and mapping, and, where a file is the whole truth, those before it (true).
-    fn overtaken_by(&self, job: &Job) -> Result<BTreeMap<DeliveryId, bool>, LedgerError> {
-        let mut overtaken = BTreeMap::new();
-        if job.is_complete() {
-            let waiting = self.ledger().view().waiting_before(&job.plan.name, job.arrival)?;
-            let older = waiting.into_iter().filter(|delivery| {
-                let modified_nanos = delivery.modified_nanos.unwrap_or_default().into();
-                delivery.corrects.is_none()
-                    && job.plan.order_key(&delivery.file.to_text(), modified_nanos) <= job.order
-            });
-            overtaken.extend(older.map(|delivery| (delivery.id, true)));
-        }
-        let same = self.ledger().view().at_rest_with(&job.plan.name, job.size, &job.hash)?;
-        overtaken.extend(same.into_iter().map(|delivery| (delivery, false)));
-        overtaken.remove(&job.id);
-        Ok(overtaken)
     }
 }
 

@@ -511,4 +511,27 @@ pub(super) mod tests {
         assert!(lanes.remove(DeliveryId::new(9, &[9; 10])).is_none());
         assert_eq!((lanes.waiting(), drained(&mut lanes, SECOND)), (1, vec!["orders_2".to_owned()]));
     }
+
+    #[test]
+    fn a_file_that_is_the_whole_truth_goes_past_older_ones_of_its_mapping_and_past_no_others() {
+        let mirror = |scope: &str| {
+            let text = format!(
+                "match = '*'\n[format]\ntype = 'csv'\n[target]\ntable = 'stock'\nkey = ['id', 'store']\nmode = 'mirror'\n\
+                 vanished = 'delete'\n{scope}\n[columns]\nid = {{}}\nstore = {{}}\n"
+            );
+            Arc::new(compile("stock", "stock", &text, &indexmap::IndexMap::new()).unwrap())
+        };
+        let whole = mirror("");
+        for (mapping, blocker, name, passes) in [
+            (&whole, job(&whole, 1, "stock_1", 1), "stock_2", true),
+            (&whole, job(&whole, 1, "stock_3", 1), "stock_2", false),
+            (&whole, job(&plan("other", "stock", ""), 1, "other_1", 1), "stock_2", false),
+            (&mirror("scope = 'store'"), job(&whole, 1, "stock_1", 1), "stock_2", false),
+        ] {
+            let mut lanes = Lanes::default();
+            lanes.block(&blocker.lane, blocker.blocker());
+            lanes.push(job(mapping, 2, name, 2), None);
+            assert_eq!(drained(&mut lanes, SECOND).len(), usize::from(passes), "{}", blocker.name);
+        }
+    }
 }

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Site;
+use crate::{
+    crash::{copy_of, killed_beyond},
+    support::Site,
+};
 
 /// A site with a mapping of a shop's stock; `target` are more lines of `[target]`.
 pub fn stock(target: &str) -> Site {
@@ -195,6 +198,39 @@ fn a_newer_complete_file_goes_past_a_held_one_and_makes_it_void() {
     let (_, held) = site.load("stock_5.csv", file(&["a,1,5"]));
     let (_, older) = site.load("stock_4.csv", file(&["a,1,5", "a,2,5", "a,4,6"]));
     assert_eq!((&held["outcome"], &older["outcome"]), (&json!("held"), &json!("waiting")), "{older:#}");
+}
+
+#[test]
+fn a_complete_file_that_says_what_the_table_has_already_makes_what_came_between_void() {
+    let site = stock("vanished = \"delete\"\nmax_deletes = 1");
+    let whole = file(&["a,1,5", "a,2,5", "a,3,5"]);
+    site.load("stock_1.csv", &whole);
+    let (_, held) = site.load("stock_2.csv", file(&["a,1,5"]));
+    let (code, same) = site.load("stock_3.csv", &whole);
+    assert_eq!((&held["outcome"], code, &same["outcome"]), (&json!("held"), 0, &json!("duplicate")));
+    let told = site.run(["show", "--json", id(&held)]).object();
+    assert_eq!((&told["outcome"], &told["other"]), (&json!("overtaken"), &same["delivery"]));
+    site.run(["approve", id(&held)]).exits(1);
+    assert_eq!(rows(&site), 3);
+}
+
+#[test]
+fn a_mirror_killed_in_the_middle_of_writing_any_file_is_finished_by_the_next_run() {
+    let before = stock("vanished = { mark = \"deleted_at\" }\nmax_deletes = \"100%\"");
+    before.load("stock_1.csv", many("a", 0, 4_000));
+    let mut killed = 0;
+    for kilobytes in [4, 20, 40, 60, 100, 200, 300, 400, 600] {
+        let site = copy_of(&before);
+        site.write("stock_2.csv", many("a", 2_000, 3_000));
+        killed += usize::from(killed_beyond(kilobytes, &site, &["load", "stock_2.csv"]));
+        site.run(["load", "stock_2.csv"]).exits(0);
+        let deliveries = site.run(["deliveries", "--json", "--name", "stock_2.csv"]).json();
+        let loaded: Vec<&Value> = deliveries.iter().filter(|found| found["outcome"] == "loaded").collect();
+        let tally = &loaded[0]["tally"];
+        assert_eq!((loaded.len(), &tally["inserted"], &tally["deleted"]), (1, &json!(1_000), &json!(2_000)));
+        assert_eq!(site.query("SELECT count(*), count(deleted_at) FROM stock"), [["5000", "2000"]]);
+    }
+    assert!(killed >= 3, "only {killed} were killed");
 }
 
 #[test]
