@@ -155,11 +155,7 @@ fn findings(drafted: &Drafted) -> Vec<String> {
             (Some(message), _) => format!("{name}: would be refused: {message}"),
             (None, 0) => format!("{name}: all {} pass", counted(sample.read, "record")),
             (None, rejected) => {
-                format!(
-                    "{name}: {} of {} do not pass",
-                    counted(rejected, "record"),
-                    counted(sample.read, "record")
-                )
+                format!("{name}: {} of {} do not pass", thousands(rejected), counted(sample.read, "record"))
             }
         }
     };
