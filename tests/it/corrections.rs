@@ -366,6 +366,16 @@ fn a_broken_record_is_shown_and_corrected_in_letters_whatever_the_encoding_of_it
 }
 
 #[test]
+fn a_correction_deletes_nothing_where_files_are_the_whole_truth() {
+    let mapping = MAPPING.replace("[columns]", "mode = \"mirror\"\nvanished = \"delete\"\n[columns]");
+    let mut report = Report::of(&mapping, "No,Name,Amount,Due\n1,a,1,\n2,b,2,\n3,c,x,\n");
+    report.set(0, "Amount", "3");
+    let (code, correction) = report.send_plain();
+    assert_eq!((code, &correction["tally"]["deleted"]), (0, &0.into()));
+    assert_eq!(report.orders(), ["1|a|1.00|-", "2|b|2.00|-", "3|c|3.00|-"]);
+}
+
+#[test]
 fn a_correction_that_is_killed_at_any_moment_is_finished_and_loaded_once() {
     let file: String = (0..2_000).map(|no| format!("{no},n,x,\n")).collect();
     let mut report = Report::of(MAPPING, &format!("No,Name,Amount,Due\n{file}"));

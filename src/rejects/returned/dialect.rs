@@ -77,7 +77,8 @@ fn wide(head: &[u8]) -> Option<&'static Encoding> {
 fn beside_id(line: &str) -> Option<char> {
     let lower = line.to_ascii_lowercase();
     lower.match_indices(ID_COLUMN).find_map(|(at, found)| {
-        let around = |c: &char| !matches!(c, '"' | ' ' | '\u{a0}' | '\'');
+        // A byte order mark may stand there twice.
+        let around = |c: &char| !matches!(c, '"' | ' ' | '\u{a0}' | '\'' | '\u{feff}');
         let before = lower.get(..at)?.chars().rev().find(around);
         let after = lower.get(at + found.len()..)?.chars().find(around);
         match (before, after) {
@@ -147,6 +148,13 @@ mod tests {
                 assert_eq!(of(&wide(text, mark, true)), Some(("UTF-16BE", delimiter)), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_that_stands_there_twice_does_no_harm() {
+        let twice = "\u{feff}\u{feff}wharf_reject_id;x";
+        assert_eq!(of(twice.as_bytes()), Some(("UTF-8", ';')));
+        assert_eq!(of(&wide(&twice[3..], true, false)), Some(("UTF-16LE", ';')));
     }
 
     #[test]
