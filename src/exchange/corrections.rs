@@ -172,6 +172,8 @@ impl Engine {
         correction.write_to(&mut output).map_err(|cause| WireError::io("write", &path, cause))?;
         let (hash, size) = (ContentHash(*output.hasher.finalize().as_bytes()), output.bytes);
         output.file.commit_new()?;
+        let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+        std::fs::set_permissions(&path, read_only).map_err(|cause| WireError::io("protect", &path, cause))?;
         self.ledger().keep_plan(&plan.fingerprint, &plan.name, &plan.source)?;
         let archived = super::take::Archived { id, hash, size, path, is_new: true, copied: None };
         let mut taken = self.taken(origin, &archived, Some(plan));

@@ -21,6 +21,7 @@ pub mod lanes;
 pub mod live;
 pub mod load;
 mod memory;
+mod older;
 mod overtake;
 pub mod pipeline;
 pub mod preview;

@@ -1,11 +1,17 @@
 //! The part of a delivery that touches the target and the reports: rows in one transaction, refusals turned into rejects,
 //! rejects kept, reports written.
 
-use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::Path,
+    sync::Arc,
+};
 
 use super::{
     Engine, Observer, Step,
     deliver::{End, Fault, WORTH_TELLING_RECORDS, withheld},
+    older::leave_out,
     pipeline::{self, PipelineError},
     report::sample,
     take::Job,
@@ -60,8 +66,9 @@ impl Engine {
         if self.is_stopping() {
             return Err(Fault::Stopped);
         }
+        let older = self.older_rows(job, work, &*target)?;
         let loading = match target.begin(load, &job.plan.table, schema) {
-            Ok(Begun::Open(open)) => self.write_rows(job, work, open, observer)?,
+            Ok(Begun::Open(open)) => self.write_rows(job, work, open, &older, observer)?,
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,
             Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
             Err(error) => return Err(error.into()),
@@ -111,11 +118,14 @@ impl Engine {
         job: &Job,
         work: &mut WorkFile,
         mut open: Box<dyn Load>,
+        older: &BTreeSet<u64>,
         observer: &mut dyn Observer,
     ) -> Result<Loading, Fault> {
-        let mut refusals: Vec<RowRefusal> = Vec::new();
+        let (mut refusals, mut left_out): (Vec<RowRefusal>, Vec<RowRefusal>) = (Vec::new(), Vec::new());
+        let mut newer_only = |batch: Result<Batch, ValidateError>| leave_out(batch?, older, &mut left_out);
         let within_limit = if work.seal.good < WORTH_TELLING_RECORDS {
-            write_all(&mut *open, work.rows()?, &mut refusals, &mut |_| {})?
+            let batches = work.rows()?.map(&mut newer_only);
+            write_all(&mut *open, batches, &mut refusals, &mut |_| {})?
         } else {
             let good = work.seal.good;
             let mut progress = |written| observer.progress(&job.file, Step::Loading, written, good);
@@ -130,7 +140,8 @@ impl Engine {
                         }
                     }
                 });
-                write_all(&mut *open, received, &mut refusals, &mut progress)
+                let batches = received.into_iter().map(&mut newer_only);
+                write_all(&mut *open, batches, &mut refusals, &mut progress)
             })?
         };
         if !within_limit {
@@ -143,6 +154,7 @@ impl Engine {
             );
             return Ok(Loading::Withheld(Outcome::Refused, Reason::TargetLimit, message, 0));
         }
+        refusals.append(&mut left_out);
         let note = match self.judge_loaded(job, work, refusals.len() as u64, &mut open)? {
             Ok(note) => note,
             Err(withheld) => {

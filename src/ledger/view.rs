@@ -335,6 +335,28 @@ impl<'a> View<'a> {
         self.all(&sql, [], row::read)
     }
 
+    /// True when a delivery that came after `former`, and is no correction of it, has been loaded into `table`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn loaded_since(self, former: &DeliveryState, table: &str) -> Result<bool, LedgerError> {
+        // Its key in the JSON of the tables.
+        let key = format!("{}:", serde_json::Value::String(table.to_owned()));
+        let sql = "SELECT 1 FROM deliveries WHERE arrival > ?1 AND state IN ('loaded', 'loaded_with_rejects')
+            AND corrects IS NOT ?2 AND instr(lower(tables), lower(?3)) > 0 LIMIT 1";
+        let found = self.one(sql, (integer(former.arrival), former.id.as_bytes(), key), |_| Ok(()));
+        found.map(|found| found.is_some())
+    }
+
+    /// The open rejects of a delivery whose keys are known, by its arrival: record and keyed hash of the key.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn keys_of(self, arrival: u64) -> Result<Vec<(u64, [u8; 16])>, LedgerError> {
+        let sql = "SELECT record, hash FROM reject_keys WHERE delivery = ?1 ORDER BY record";
+        self.all(sql, [integer(arrival)], |row| Ok((row.get(0).map(|Unsigned(record)| record)?, row.get(1)?)))
+    }
+
     /// How many deliveries have open rejects, and how many rejects those are.
     ///
     /// # Errors

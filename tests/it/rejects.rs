@@ -348,3 +348,31 @@ fn a_later_file_that_is_the_whole_truth_overtakes_every_reject_before_it() {
     assert_eq!(standing(&site, &first), [0, 1, 1, 0]);
     assert_eq!(site.query("SELECT article FROM stock"), [["C"]]);
 }
+
+#[test]
+fn a_row_whose_key_nobody_could_watch_replaces_no_row_that_a_later_file_may_have_brought() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nlong one,1\nlong two,2\n");
+    let shorter = |from: &str| MAPPING.replace("max_length = 5 }\ncount", from);
+    let mapped = shorter("map = { \"long one\" = \"A\", \"long two\" = \"B\" }, max_length = 5 }\ncount");
+    site.write("mappings/inbound/stock.toml", &mapped);
+    site.load("stock_2.csv", "article,count\nA,7\n");
+    let replayed = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!((&replayed["tally"]["inserted"], &replayed["tally"]["rejected"]), (&json!(1), &json!(1)));
+    let (_, left) = site.report(&replayed, "rejects");
+    assert!(left[0][3].contains("a later file may have brought"), "{left:?}");
+    assert_eq!(site.query("SELECT article, count FROM stock ORDER BY article"), [["A", "7"], ["B", "2"]]);
+    assert_eq!(standing(&site, &first), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_row_whose_key_could_not_be_read_changes_the_table_as_long_as_no_later_file_was_loaded() {
+    let site = Site::with_mapping("stock", MAPPING);
+    site.load("stock_0.csv", "article,count\nA,5\n");
+    let (_, first) = site.load("stock_1.csv", "article,count\nlong one,1\n");
+    let mapped = MAPPING.replace("max_length = 5 }\ncount", "map = { \"long one\" = \"A\" } }\ncount");
+    site.write("mappings/inbound/stock.toml", &mapped);
+    let replayed = site.run(["replay", "--json", id(&first)]).exits(0).object();
+    assert_eq!(replayed["tally"]["updated"], 1);
+    assert_eq!(site.query("SELECT article, count FROM stock"), [["A", "1"]]);
+}
