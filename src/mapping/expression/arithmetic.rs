@@ -104,11 +104,11 @@ pub(super) fn decimals(operation: Operation, s: u8, t: u8, scale: u8) -> Run {
     }
     let (left, right) = (decimal::power(scale.saturating_sub(s)), decimal::power(scale.saturating_sub(t)));
     let fit = |value: Option<i128>| value.and_then(decimal::fits).ok_or(NO_DECIMAL);
-    let both = move |a: i128, b: i128| Some((a.checked_mul(left)?, b.checked_mul(right)?));
+    let both = move |a: i128, b: i128| Some((decimal::multiply(a, left)?, decimal::multiply(b, right)?));
     match operation {
         Operation::Add => run(move |a, b| fit(both(a, b).and_then(|(a, b)| a.checked_add(b)))),
         Operation::Subtract => run(move |a, b| fit(both(a, b).and_then(|(a, b)| a.checked_sub(b)))),
-        Operation::Multiply => run(move |a, b| fit(a.checked_mul(b))),
+        Operation::Multiply => run(move |a, b| fit(decimal::multiply(a, b))),
         Operation::Divide => {
             run(
                 move |a, b| {

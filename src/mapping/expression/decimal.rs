@@ -40,12 +40,21 @@ pub(super) fn fits_in(value: i128, precision: u8) -> Option<i128> {
     (-limit < value && value < limit).then_some(value)
 }
 
+/// The product, if 128 bits hold it. Most numbers have half of them or less, and are multiplied several times as fast.
+#[inline]
+pub(super) fn multiply(a: i128, b: i128) -> Option<i128> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(i128::from(a) * i128::from(b)),
+        _ => a.checked_mul(b),
+    }
+}
+
 /// The same number with another number of digits after the point; those that are taken off round it.
 #[inline]
 pub(super) fn rescale(value: i128, from: u8, to: u8) -> Option<i128> {
     match from.cmp(&to) {
         Ordering::Equal => Some(value),
-        Ordering::Less => value.checked_mul(power(to - from)).and_then(fits),
+        Ordering::Less => multiply(value, power(to - from)).and_then(fits),
         Ordering::Greater => Some(divide_rounding(value, power(from - to))),
     }
 }
@@ -69,6 +78,10 @@ pub(super) fn exactly(value: i128, from: u8, to: u8) -> Option<i128> {
 /// `value / by`, halves away from zero; `by` is positive.
 #[inline]
 fn divide_rounding(value: i128, by: i128) -> i128 {
+    if let (Ok(small), Ok(by)) = (i64::try_from(value), i64::try_from(by)) {
+        let (quotient, rest) = (i128::from(small / by), i128::from(small % by));
+        return if rest.abs() * 2 >= i128::from(by) { quotient + value.signum() } else { quotient };
+    }
     let (quotient, rest) = (value / by, value % by);
     // The rest is below 10^38: doubled it stays in u128.
     if rest.unsigned_abs() * 2 >= by.unsigned_abs() { quotient + value.signum() } else { quotient }
@@ -83,7 +96,7 @@ pub(super) fn compare(a: i128, a_scale: u8, b: i128, b_scale: u8) -> Ordering {
     if a_scale < b_scale {
         // What does not fit is larger than anything that does.
         let sign = || if a < 0 { Ordering::Less } else { Ordering::Greater };
-        return a.checked_mul(power(b_scale - a_scale)).map_or_else(sign, |a| a.cmp(&b));
+        return multiply(a, power(b_scale - a_scale)).map_or_else(sign, |a| a.cmp(&b));
     }
     compare(b, b_scale, a, a_scale).reverse()
 }

@@ -26,10 +26,10 @@ enum Part {
 /// The patterns that need no search step by step.
 #[derive(Clone, Debug)]
 enum Shape {
+    /// No `%`, no `_`.
     Whole(String),
-    Begin(String),
-    End(String),
-    Within(String),
+    /// Plain texts with `%` between them: what it begins with, what follows anywhere, what it ends with.
+    Pieces(String, Vec<String>, String),
     Other,
 }
 
@@ -60,9 +60,18 @@ impl Pattern {
     pub(super) fn matches(&self, text: &str) -> bool {
         match &self.shape {
             Shape::Whole(whole) => text == whole,
-            Shape::Begin(begin) => text.starts_with(begin),
-            Shape::End(end) => text.ends_with(end),
-            Shape::Within(within) => memchr::memmem::find(text.as_bytes(), within.as_bytes()).is_some(),
+            Shape::Pieces(begin, within, end) => {
+                let rest = text.strip_prefix(begin.as_str()).and_then(|rest| rest.strip_suffix(end.as_str()));
+                let mut rest = rest.map(str::as_bytes);
+                // Each piece is taken where it is found first, which leaves most to those behind it.
+                for piece in within {
+                    let found = rest.and_then(|rest| {
+                        rest.get(memchr::memmem::find(rest, piece.as_bytes())? + piece.len()..)
+                    });
+                    rest = found;
+                }
+                rest.is_some()
+            }
             Shape::Other => self.search(text),
         }
     }
@@ -109,13 +118,12 @@ impl Shape {
             let character = |part: &Part| if let Part::Character(c) = part { Some(*c) } else { None };
             parts.iter().map(character).collect()
         };
-        let shape = match parts {
-            [Part::Many, middle @ .., Part::Many] => plain(middle).map(Self::Within),
-            [Part::Many, end @ ..] => plain(end).map(Self::End),
-            [begin @ .., Part::Many] => plain(begin).map(Self::Begin),
-            whole => plain(whole).map(Self::Whole),
-        };
-        shape.unwrap_or(Self::Other)
+        let pieces: Option<Vec<String>> = parts.split(|part| *part == Part::Many).map(plain).collect();
+        match pieces.as_deref() {
+            Some([whole]) => Self::Whole(whole.clone()),
+            Some([begin, within @ .., end]) => Self::Pieces(begin.clone(), within.to_vec(), end.clone()),
+            _ => Self::Other,
+        }
     }
 }
 

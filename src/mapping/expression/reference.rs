@@ -80,6 +80,7 @@ const DIFFERENCES: &str = "\
 | texts are compared by the code points of their characters | by the collation of the database |
 | a letter whose other case is several letters keeps its case | depends on the collation |
 | regular expressions are those of `pattern`, without back references and looking around | they are POSIX with extensions |
+| `[[:alpha:]]` and its kin are of ASCII; `\\p{L}` is any letter | they are of the collation |
 | patterns of regular expressions, digits of `round` and time zones are written out | they may be computed |
 | a LIKE pattern that ends with its escape character is always a failure | only when the match comes to it |
 | texts are read as numbers, dates and times in their plain and ISO forms | in many more |

@@ -25,7 +25,7 @@ const ALL: &[Of] = &[Integer, Decimal, Float, Text, Boolean, Date, Time, Stamp, 
 const ZONES: &[&str] = &["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC", "Australia/Lord_Howe"];
 const PATTERNS: &[&str] =
     &["%", "a%", "%b%", "_b_", "%c", "a\\_b%", "ABC", "%ü%", "", "\\\\", "a%c%", "%a%b%c%", "__", "Gr%e"];
-const REGEXES: &[&str] = &["[0-9]+", "^a", "b+", "(a)(b)", "[[:alpha:]]+", "c$", "\\s", "x|y", "a.b"];
+const REGEXES: &[&str] = &["[0-9]+", "^a", "b+", "(a)(b)", "[a-zß]+", "c$", "\\s", "x|y", "a.b"];
 const UNITS: &[&str] = &[
     "milliseconds",
     "second",
