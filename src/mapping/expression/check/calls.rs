@@ -228,9 +228,10 @@ impl Checker<'_> {
                 } else {
                     value
                 };
-                let (a, b, scales) = self.alike(value.clone(), other, "they cannot be compared")?;
+                let again = self.copy(&value)?;
+                let (a, b, scales) = self.alike(again, other, "they cannot be compared")?;
                 // A text as written has become what it is compared with.
-                let value = if value.is_loose() { a.clone() } else { value };
+                let value = if value.is_loose() { self.copy(&a)? } else { value };
                 let of = value.of;
                 Some(self.call("nullif", choice::null_if(scales), vec![value, a, b], of, place))
             }

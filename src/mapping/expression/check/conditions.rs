@@ -87,7 +87,8 @@ impl Checker<'_> {
         };
         let mut pairs = Vec::with_capacity(list.len());
         for item in list {
-            pairs.push(self.comparable(operand.clone(), item)?);
+            let again = self.copy(&operand)?;
+            pairs.push(self.comparable(again, item)?);
         }
         if let Some(set) =
             members::Set::of(pairs.iter().map(|(left, item, scales)| (left.of, &item.node, *scales)))
@@ -117,10 +118,10 @@ impl Checker<'_> {
         let (operand, low, high) = (self.expression(operand), self.expression(low), self.expression(high));
         let (operand, low, high) = (operand?, low?, high?);
         let within = |checker: &mut Self, low: &Typed, high: &Typed| -> Option<Node> {
-            let least =
-                checker.compare(Comparison::GreaterOrEqual, operand.clone(), low.clone(), place.clone())?;
-            let most =
-                checker.compare(Comparison::LessOrEqual, operand.clone(), high.clone(), place.clone())?;
+            let (again, low) = (checker.copy(&operand)?, checker.copy(low)?);
+            let least = checker.compare(Comparison::GreaterOrEqual, again, low, place.clone())?;
+            let (again, high) = (checker.copy(&operand)?, checker.copy(high)?);
+            let most = checker.compare(Comparison::LessOrEqual, again, high, place.clone())?;
             Some(Node::And(vec![least.node, most.node]))
         };
         let mut node = within(self, &low, &high)?;
@@ -187,7 +188,8 @@ impl Checker<'_> {
                 None => self.condition(&branch.condition, "WHEN"),
                 Some(operand) => self.expression(&branch.condition).and_then(|value| {
                     let at = self.tokens.bytes(branch.condition.span());
-                    self.compare(Comparison::Equal, operand.clone(), value, at)
+                    let again = self.copy(operand)?;
+                    self.compare(Comparison::Equal, again, value, at)
                 }),
             });
             results.push(self.expression(&branch.result));

@@ -36,7 +36,7 @@ use super::{
 pub(super) fn compile(text: &str, scope: &Scope) -> Result<Expression, Vec<ExpressionProblem>> {
     let tokens = Tokens::read(text).map_err(|problem| vec![problem])?;
     let syntax = parse(&tokens).map_err(|problem| vec![problem])?;
-    let mut checker = Checker { tokens: &tokens, scope, problems: Vec::new() };
+    let mut checker = Checker { tokens: &tokens, scope, problems: Vec::new(), copied: 0 };
     let typed = checker.expression(&syntax);
     match typed {
         Some(typed) if checker.problems.is_empty() => Ok(Expression {
@@ -112,6 +112,10 @@ fn syntax_problem(tokens: &Tokens<'_>, error: &ParserError) -> ExpressionProblem
     ExpressionProblem::new(place, message, None)
 }
 
+/// BETWEEN, CASE with an operand, IN and NULLIF look at a value more than once. In one another they would double it with every
+/// level; so many parts in all may stand in the tree again, more than a list of thousands needs.
+const MAX_COPIED: usize = 100_000;
+
 /// A piece of an expression in a message: on one line, and not too long.
 fn shown(text: &str) -> String {
     const MOST: usize = 40;
@@ -133,6 +137,8 @@ struct Checker<'a> {
     tokens: &'a Tokens<'a>,
     scope: &'a Scope,
     problems: Vec<ExpressionProblem>,
+    /// How many parts stand in the tree again.
+    copied: usize,
 }
 
 /// A typed part, with the place it comes from.
@@ -174,6 +180,17 @@ impl Checker<'_> {
     ) -> Option<T> {
         self.problems.push(ExpressionProblem::new(place, message.into(), help.map(Into::into)));
         None
+    }
+
+    /// The same part once more.
+    fn copy(&mut self, typed: &Typed) -> Option<Typed> {
+        typed.node.visit(&mut |_| self.copied += 1);
+        if self.copied <= MAX_COPIED {
+            return Some(typed.clone());
+        }
+        let message = "this value is used too often in what is compared with it";
+        let help = "make it a column of its own, with a `value`, and compare that";
+        self.problem(typed.place.clone(), message, Some(help))
     }
 
     /// "`quantity` is an integer"

@@ -175,3 +175,19 @@ fn texts_that_grow_have_a_limit() {
     gives("substring(note, -9223372036854775807 - 1, 9223372036854775807)", "");
     gives("left(note, -9223372036854775807 - 1) || right(note, -9223372036854775807 - 1)", "");
 }
+
+#[test]
+fn what_doubles_with_every_level_is_refused() {
+    let nested = |open: &str, close: &str| format!("{}paid{}", open.repeat(18), close.repeat(18));
+    for text in [
+        nested("(", " BETWEEN false AND true)"),
+        nested("(", " BETWEEN SYMMETRIC true AND false)"),
+        nested("(CASE ", " WHEN true THEN false WHEN false THEN true END)"),
+        nested("(", " IN (paid, NOT paid))"),
+        nested("nullif(", ", NOT paid)"),
+    ] {
+        let message = "this value is used too often in what is compared with it";
+        assert_eq!(problems(&text)[0].1, message, "{text}");
+    }
+    gives("quantity BETWEEN 1 AND 9 AND nullif(nullif(quantity, 1), 2) = 7", "true");
+}
