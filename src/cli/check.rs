@@ -9,8 +9,14 @@ use super::{
     show_problems,
 };
 use crate::{
-    exchange::target,
-    mapping::{MappingError, Plan, Problem, Problems},
+    exchange::{
+        lookups::{self, LookupError},
+        target,
+    },
+    mapping::{
+        MappingError, Plan, Problem, Problems, Site,
+        plan::{LookupSource, LookupTable},
+    },
     targets::Fit,
 };
 
@@ -43,6 +49,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     }
     let mut lines = Vec::new();
     for plan in &plans {
+        problems.extend(missing_lookups(&site, plan));
         let fit = target::open(&site.settings, plan.connection.as_deref())?.fit(&plan.table)?;
         match fit {
             Fit::Fits => lines.push(describe(plan, "")),
@@ -72,6 +79,33 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     let count = plans.len();
     output.line(format!("{count} mapping{}, no problems", if count == 1 { "" } else { "s" }))?;
     Ok(Exit::Clean)
+}
+
+/// Lookup tables of a mapping that cannot be asked. A table that another mapping fills may be made by its first load.
+fn missing_lookups(site: &Site, plan: &Plan) -> Vec<Problem> {
+    let reader = lookups::Reader {
+        site: &site.dir,
+        open: &|connection| target::open(&site.settings, connection),
+        work_folder: &std::env::temp_dir(),
+        memory_bytes: 0,
+        secret: [0; 2],
+    };
+    let plans = || site.catalog.iter().filter_map(|entry| entry.plan.as_ref().ok());
+    let comes = |table: &LookupTable| match &table.source {
+        LookupSource::Table { connection, table } => plans().any(|other| {
+            other.table.create
+                && other.connection == *connection
+                && other.table.table.eq_ignore_ascii_case(table)
+        }),
+        LookupSource::File(_) => false,
+    };
+    let file = format!("mappings/inbound/{}.toml", plan.name);
+    let wrong = plan.lookups.iter().filter_map(|table| match reader.look(table) {
+        Err(LookupError::Away(..)) if comes(table) => None,
+        Err(error) => Some(Problem::whole(&file, &error.to_string(), None)),
+        Ok(()) => None,
+    });
+    wrong.collect()
 }
 
 fn describe(plan: &Plan, note: &str) -> String {

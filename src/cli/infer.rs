@@ -20,7 +20,7 @@ use crate::{
         inspect::Inspector,
     },
     mapping::{
-        Settings,
+        Settings, Site,
         infer::{Draft, mapping_name},
     },
     model::{FileName, printable},
@@ -62,7 +62,8 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         return Err(CommandError::Usage(message));
     }
     let max_memory_bytes = site.settings.max_memory_bytes.min(MOST_MEMORY_BYTES);
-    let inspector = Inspector::new(&Settings { max_memory_bytes, ..site.settings.clone() })?;
+    let settings = Settings { max_memory_bytes, ..site.settings.clone() };
+    let inspector = Inspector::new(&Site { settings, ..site })?;
     let mut progress = Progress::new(output.shows_progress());
     let drafted = infer::draft(&options.files, &name, &inspector, &mut |path, step, done, total| {
         progress.advance(path, step, done, total);

@@ -16,6 +16,7 @@ use crate::{
     exchange::{
         DeliveryReport, Folders, Sample,
         against::{Against, Records, against, was_validated},
+        facts,
         inspect::{InspectError, Inspector},
         preview::{ChangeShown, Preview, PreviewError, RowShown, preview},
         take::with_help,
@@ -52,7 +53,7 @@ pub struct Options {
 /// When the site, the mapping or a table cannot be read.
 pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Exit, CommandError> {
     let site = open_site(common)?;
-    let inspector = Inspector::new(&site.settings)?;
+    let inspector = Inspector::new(&site)?;
     if let Some(id) = &options.against {
         return archived(&site, &inspector, id, options, output);
     }
@@ -226,7 +227,7 @@ fn archived(
     let found = against(
         inspector,
         &plan,
-        &path,
+        (&path, &facts::of_delivery(&delivery, &plan)),
         rejected.then_some(kept.as_path()),
         options.limit,
         &mut |step, done, total| progress.advance(&path, step, done, total),

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     exchange::{
         corrections::corrected_plan,
+        facts,
         inspect::{Inspector, LoadedRow},
     },
     ledger::{Closing, DeliveryState, Entry, Event, Ranges, Stop, View},
@@ -178,12 +179,18 @@ fn sentence(event: &Event) -> String {
             "broken off, as the program was told to stop; the attempt does not count".to_owned()
         }
         Event::Started { attempt, .. } => format!("attempt {attempt} began"),
-        Event::Validated { read, good, rejected, .. } => format!(
-            "validated: {} records read, {} good, {} rejected",
-            thousands(*read),
-            thousands(*good),
-            thousands(*rejected)
-        ),
+        Event::Validated { read, good, filtered, rejected, .. } => {
+            let left_out = match filtered {
+                0 => String::new(),
+                filtered => format!(" {} filtered,", thousands(*filtered)),
+            };
+            format!(
+                "validated: {} records read, {} good,{left_out} {} rejected",
+                thousands(*read),
+                thousands(*good),
+                thousands(*rejected)
+            )
+        }
         Event::Loaded { tally, worked_millis, .. } => {
             format!("loaded in {}: {}", seconds(*worked_millis), balance(tally))
         }
@@ -226,10 +233,15 @@ fn rows(site: &Site, view: View<'_>, delivery: &DeliveryState) -> Result<Option<
     }
     let path = site.settings.store.join("archive").join(&delivery.archive);
     let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let inspector = Inspector::new(&site.settings).map_err(|error| error.to_string())?;
+    let inspector = Inspector::new(site).map_err(|error| error.to_string())?;
     let refused = refused(site, delivery);
     let mut rows = inspector
-        .first_rows(&plan, Box::new(file.take(SEARCHED_BYTES)), ROWS + refused.len())
+        .first_rows(
+            &plan,
+            Box::new(file.take(SEARCHED_BYTES)),
+            &facts::of_delivery(delivery, &plan),
+            ROWS + refused.len(),
+        )
         .map_err(|error| error.to_string())?;
     rows.retain(|row| !refused.contains(&row.record));
     rows.truncate(ROWS);

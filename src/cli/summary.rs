@@ -110,15 +110,15 @@ fn validation_block(report: &DeliveryReport) -> Vec<String> {
         add("mapping", mapping.clone());
     }
     let tally = &report.tally;
-    let void = if tally.superseded > 0 {
-        format!(" + {} superseded", thousands(tally.superseded))
-    } else {
-        String::new()
-    };
+    let others: String = [(tally.superseded, "superseded"), (tally.filtered, "filtered")]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, name)| format!(" + {} {name}", thousands(*count)))
+        .collect();
     add(
         "counts",
         format!(
-            "{} = {} good{void} + {} rejected",
+            "{} = {} good{others} + {} rejected",
             counted(tally.read, "record"),
             thousands(tally.withheld),
             thousands(tally.rejected)
@@ -213,7 +213,8 @@ pub fn finding(found: &Sample) -> String {
         (column, "") => column.to_owned(),
         (column, value) => format!("{column} \"{value}\""),
     };
-    format!("line {}: {subject} {}", found.line, found.message)
+    let link = if found.is_sentence { ": " } else { " " };
+    format!("line {}: {subject}{link}{}", found.line, found.message)
 }
 
 /// What the person at the terminal does now.

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{CommandError, Common, Exit, open_site, output::Output};
 use crate::{
-    exchange::{Step, inspect::Inspector},
+    exchange::{Step, facts, inspect::Inspector},
     mapping::{Plan, Site},
     model::{FileName, Outcome, Reason},
     wire::{AtomicFile, WireError},
@@ -76,7 +76,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         Some(name) => vec![site.mapping(name)?],
         None => site.catalog.iter().filter_map(|entry| entry.plan.as_ref().ok()).cloned().collect(),
     };
-    let inspector = Inspector::new(&site.settings)?;
+    let inspector = Inspector::new(&site)?;
     let samples = samples(&site)?;
     let (mut passed, mut failed) = (0, 0);
     for plan in plans {
@@ -136,7 +136,8 @@ fn samples(site: &Site) -> Result<Vec<PathBuf>, CommandError> {
 }
 
 fn inspect(inspector: &Inspector, plan: &Arc<Plan>, sample: &Path) -> Result<Expected, CommandError> {
-    let inspection = inspector.inspect(plan, sample, false, &mut |_: Step, _, _| {})?;
+    let inspection =
+        inspector.inspect(plan, sample, &facts::of_sample(sample, plan), false, &mut |_: Step, _, _| {})?;
     let mut rejects = Vec::new();
     if let Some(work) = &inspection.work {
         for reject in work.rejects()?.take(MOST_REJECTS) {

@@ -12,6 +12,8 @@ use super::{CommandError, Common, Exit, open_site, output::Output, progress::Pro
 use crate::{
     exchange::{
         DeliveryReport,
+        clock::{Clock, SystemClock},
+        facts,
         inspect::{InspectError, Inspection, Inspector, passing_ids},
         report::SAMPLE_REJECTS,
         take::with_help,
@@ -42,7 +44,7 @@ pub struct Options {
 /// When the site or the mapping cannot be read, or the reports not be written.
 pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Exit, CommandError> {
     let site = open_site(common)?;
-    let inspector = Inspector::new(&site.settings)?;
+    let inspector = Inspector::new(&site)?;
     let mut exit = Exit::Clean;
     for file in &options.files {
         for plan in plans(&site, options.mapping.as_deref(), file)? {
@@ -94,7 +96,8 @@ fn one(
     output: &Output,
 ) -> Result<DeliveryReport, CommandError> {
     let mut progress = Progress::new(output.shows_progress());
-    let inspected = inspector.inspect(plan, file, false, &mut |step, done, total| {
+    let facts = facts::of_file(file, plan, SystemClock::default().unix_millis());
+    let inspected = inspector.inspect(plan, file, &facts, false, &mut |step, done, total| {
         progress.advance(file, step, done, total);
     });
     progress.clear();

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ledger::DeliveryState,
-    mapping::Plan,
+    mapping::{Plan, expression::Facts},
     model::Reject,
     validate::{ValidateError, work::RejectFile},
 };
@@ -38,7 +38,7 @@ pub struct Records {
     pub first: Vec<Sample>,
 }
 
-/// Validates the archived bytes of `delivery` under `plan` and compares what is rejected with the rejects `kept` of then;
+/// Validates `archived` bytes, of whose delivery some facts are known, under `plan` and compares what is rejected with the rejects `kept` of then;
 /// none were kept if there were none. `shown` records of each kind are told in detail.
 ///
 /// # Errors
@@ -46,12 +46,13 @@ pub struct Records {
 pub fn against(
     inspector: &Inspector,
     plan: &Arc<Plan>,
-    archived: &Path,
+    archived: (&Path, &Arc<Facts>),
     kept: Option<&Path>,
     shown: usize,
     progress: &mut dyn FnMut(Step, u64, u64),
 ) -> Result<Against, InspectError> {
-    let inspection = inspector.inspect(plan, archived, false, progress)?;
+    let (path, facts) = archived;
+    let inspection = inspector.inspect(plan, path, facts, false, progress)?;
     let kept = match kept {
         Some(path) => {
             let file = File::open(path).map_err(|cause| crate::wire::WireError::io("open", path, cause))?;

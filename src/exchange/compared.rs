@@ -1,7 +1,7 @@
 //! The rows of a validated file held against the table that they would go to. Nothing is written.
 
 use super::{
-    rows::{MOST_TARGET_REJECTS, row_schema},
+    rows::MOST_TARGET_REJECTS,
     vanish::{self, Compares, Vanish},
 };
 use crate::{
@@ -50,7 +50,7 @@ pub fn compare(
     work: &mut WorkFile,
     tell: &mut dyn FnMut(Difference) -> bool,
 ) -> Result<Compared, CompareError> {
-    let mut comparison = target.compare(&plan.table, row_schema(plan, &work.seal.layout))?;
+    let mut comparison = target.compare(&plan.table, plan.row_schema(&work.seal.layout))?;
     let mut wants_more = true;
     let mut told = |difference| wants_more &= tell(difference);
     let mut refused: Vec<RowRefusal> = Vec::new();
@@ -72,8 +72,13 @@ pub fn compare(
     let counts = comparison.finish()?;
     let seal = &work.seal;
     let rejected = seal.rejected + refused.len() as u64;
-    let tally =
-        Tally { read: seal.read, rejected, superseded: counts.superseded + seal.superseded, ..counts };
+    let tally = Tally {
+        read: seal.read,
+        rejected,
+        superseded: counts.superseded + seal.superseded,
+        filtered: seal.filtered,
+        ..counts
+    };
     let mut compared =
         Compared { outcome: Outcome::Loaded, reason: None, message: None, tally, counts: tally, refused };
     compared.judge(plan, &vanish);
@@ -88,7 +93,7 @@ impl Compared {
     }
 
     fn judge(&mut self, plan: &Plan, vanish: &Vanish) {
-        let (read, rejected) = (self.tally.read, self.tally.rejected);
+        let (read, filtered, rejected) = (self.tally.read, self.tally.filtered, self.tally.rejected);
         (self.outcome, self.reason, self.message) = if self.refused.len() > MOST_TARGET_REJECTS {
             let message = format!("the table would refuse more than {MOST_TARGET_REJECTS} rows");
             (Outcome::Refused, Some(Reason::TargetLimit), Some(message))
@@ -104,7 +109,8 @@ impl Compared {
             }
         };
         if matches!(self.outcome, Outcome::Refused | Outcome::Held) {
-            self.tally = Tally { read, rejected, withheld: read - rejected.min(read), ..Tally::default() };
+            let withheld = read.saturating_sub(filtered).saturating_sub(rejected);
+            self.tally = Tally { read, filtered, rejected, withheld, ..Tally::default() };
         }
     }
 }

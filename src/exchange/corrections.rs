@@ -198,6 +198,8 @@ impl Engine {
             file,
             // What a mapping says of file names, it says of the file that is corrected; so do the reports.
             name: former.file.clone(),
+            source: origin.source.to_owned(),
+            modified_nanos: i64::try_from(origin.modified_nanos).ok(),
             size,
             hash,
             archive: archived.path,

@@ -4,13 +4,16 @@
 //! its commit; the target's own row says whether the commit happened; reports and the ledger's outcome come after it and
 //! are made again, to the same bytes, if they are missing.
 
-use std::{collections::BTreeMap, fs::File, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc, time::Duration};
 
 use super::{
     DeliveryReport, Engine, EngineError, Observer, Sample, Step, backoff,
     closing::RejectNews,
+    facts,
     lanes::{Blocker, Wait},
     load,
+    lookups::{self, LookupError},
+    memory::Share,
     overtake::overtakings,
     pipeline::{self, PipelineError, PipelineOptions},
     random,
@@ -23,7 +26,7 @@ use crate::{
     model::{ContentHash, DeliveryId, Outcome, Reason, Tally},
     rejects::ReportError,
     targets::{self, LoadId, TargetError},
-    validate::{ValidateError, Verdict, WorkFile},
+    validate::{ValidateError, Verdict, WorkFile, lookup::Snapshots},
     wire::WireError,
 };
 
@@ -131,6 +134,16 @@ impl From<ValidateError> for Fault {
         match error {
             ValidateError::Work(cause) => WireError::io("write", Path::new("the work file"), cause).into(),
             other => Self::Lasting(other.to_string()),
+        }
+    }
+}
+
+impl From<LookupError> for Fault {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Away(..) => Self::Passing(error.to_string()),
+            LookupError::Wrong(..) => Self::Lasting(error.to_string()),
+            LookupError::Disk(cause) => ValidateError::Work(cause).into(),
         }
     }
 }
@@ -314,6 +327,7 @@ impl Engine {
         let validated = Event::Validated {
             read: work.seal.read,
             good: work.seal.good,
+            filtered: work.seal.filtered,
             rejected: work.seal.rejected,
             violations: work.seal.violations.clone(),
         };
@@ -362,6 +376,12 @@ impl Engine {
     ) -> Result<Result<WorkFile, (Reason, String)>, Fault> {
         let file = self.open_archived(job)?;
         let share = self.memory.share(job.size, mode == Mode::Alone);
+        let former = match job.corrects.or(job.reruns) {
+            Some(former) => self.ledger().view().by_id(former)?,
+            None => None,
+        };
+        let facts = facts::of_job(job, former.as_ref());
+        let (lookups, _held) = self.lookups(&job.plan, mode)?;
         let options = PipelineOptions {
             work_folder: &self.folders.work(),
             key_memory_bytes: share.bytes,
@@ -369,6 +389,8 @@ impl Engine {
             secret: self.secret,
             most_reject_keys: self.most_reject_keys(),
             stopping: &self.stopping,
+            facts: &facts,
+            lookups: &lookups,
         };
         let mut progress = |done| observer.progress(&job.file, Step::Validating, done, job.size);
         match pipeline::validate(&job.plan, Box::new(file), options, &self.pool, &mut progress) {
@@ -383,6 +405,24 @@ impl Engine {
             Err(error @ PipelineError::Lost) => Err(Fault::Lasting(error.to_string())),
             Err(PipelineError::Stopped) => Err(Fault::Stopped),
         }
+    }
+
+    /// The lookup tables of a plan as they stand now, with the memory that they hold.
+    fn lookups(&self, plan: &Plan, mode: Mode) -> Result<(Arc<Snapshots>, Option<Share<'_>>), Fault> {
+        if plan.lookups.is_empty() {
+            return Ok((Arc::default(), None));
+        }
+        let mut share = self.lookup_memory.share(u64::MAX, mode == Mode::Alone);
+        let reader = lookups::Reader {
+            site: &self.site.dir,
+            open: &|connection| self.targets.get(&self.site.settings, connection),
+            work_folder: &self.folders.work(),
+            memory_bytes: share.bytes,
+            secret: self.secret,
+        };
+        let snapshots = reader.snapshots(plan)?;
+        share.keep(snapshots.0.iter().map(|snapshot| snapshot.memory_bytes() as u64).sum());
+        Ok((snapshots, Some(share)))
     }
 
     /// Opens the archived copy; one that an earlier run made is looked at first, as nothing may be said of a file on the
@@ -483,8 +523,8 @@ pub(super) fn loaded_before(
 
 /// The counts of a delivery of which nothing is in the target.
 pub(super) fn withheld(work: &WorkFile) -> Tally {
-    let (read, rejected) = (work.seal.read, work.rejected());
-    Tally { read, rejected, withheld: read - rejected, ..Tally::default() }
+    let (read, filtered, rejected) = (work.seal.read, work.seal.filtered, work.rejected());
+    Tally { read, filtered, rejected, withheld: read - filtered - rejected, ..Tally::default() }
 }
 
 fn empty_file(plan: &Plan) -> End {

@@ -14,7 +14,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use thiserror::Error;
 
 use super::{
-    Step,
+    Step, facts,
     inspect::{InspectError, Inspection, Inspector},
     random,
 };
@@ -287,8 +287,13 @@ fn try_out(
         let (mut samples, mut contradicted) = (Vec::new(), BTreeMap::new());
         let mut trailer_is_none = false;
         for path in paths {
-            let inspection = inspector
-                .inspect(&plan, path, false, &mut |step, done, total| progress(path, step, done, total))?;
+            let inspection = inspector.inspect(
+                &plan,
+                path,
+                &facts::of_sample(path, &plan),
+                false,
+                &mut |step, done, total| progress(path, step, done, total),
+            )?;
             trailer_is_none |= matches!(inspection.reason, Some(Reason::Trailer | Reason::Controls));
             contradictions(&inspection, &mut contradicted)?;
             samples.push(tried(path, &inspection));

@@ -9,16 +9,18 @@ use std::{
 
 use super::{
     Sample, Step,
+    lookups::{self, LookupError},
     pipeline::{self, PipelineError, PipelineOptions},
     random,
     report::sample_of,
+    target,
 };
 use crate::{
     formats::FormatError,
-    mapping::{Settings, plan::EmptyFile, plan::Plan},
+    mapping::{Settings, Site, expression::Facts, plan::EmptyFile, plan::Plan},
     model::{DeliveryId, Outcome, Reason, Tally, value},
     rejects::RejectIds,
-    validate::{ValidateError, Verdict, WorkFile},
+    validate::{ValidateError, Verdict, WorkFile, lookup::Snapshots},
     wire,
 };
 
@@ -40,21 +42,23 @@ pub struct Inspection {
 pub struct Inspector {
     pool: rayon::ThreadPool,
     folder: PathBuf,
-    max_memory_bytes: u64,
+    site: PathBuf,
+    settings: Settings,
 }
 
 impl Inspector {
-    /// With the site's limits; work files overflow into the machine's folder for temporary files.
+    /// With the site's limits and lookup tables; work files overflow into the machine's folder for temporary files.
     ///
     /// # Errors
     /// The machine gives no threads.
-    pub fn new(settings: &Settings) -> Result<Self, super::EngineError> {
+    pub fn new(site: &Site) -> Result<Self, super::EngineError> {
+        let settings = &site.settings;
         let threads = settings.threads.map_or(0, std::num::NonZeroUsize::get);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .map_err(|error| super::EngineError::Start(error.to_string()))?;
-        Ok(Self { pool, folder: std::env::temp_dir(), max_memory_bytes: settings.max_memory_bytes })
+        Ok(Self { pool, folder: std::env::temp_dir(), site: site.dir.clone(), settings: settings.clone() })
     }
 
     /// The threads that it works on.
@@ -62,7 +66,7 @@ impl Inspector {
         &self.pool
     }
 
-    /// Validates one file. Rows are kept only if `keep_rows`.
+    /// Validates one file. Rows are kept only if `keep_rows`; `facts` is what expressions may ask of the file.
     ///
     /// # Errors
     /// When the file cannot be read, or the work file not written.
@@ -70,6 +74,7 @@ impl Inspector {
         &self,
         plan: &Arc<Plan>,
         path: &Path,
+        facts: &Arc<Facts>,
         keep_rows: bool,
         progress: &mut dyn FnMut(Step, u64, u64),
     ) -> Result<Inspection, InspectError> {
@@ -78,24 +83,38 @@ impl Inspector {
         if size == 0 {
             return Ok(empty(plan));
         }
-        self.inspect_file(plan, path, file, keep_rows, &mut |done| progress(Step::Validating, done, size))
+        let from = (path, file);
+        self.inspect_file(plan, from, facts, keep_rows, &mut |done| progress(Step::Validating, done, size))
+    }
+
+    fn lookups(&self, plan: &Plan) -> Result<Arc<Snapshots>, InspectError> {
+        let reader = lookups::Reader {
+            site: &self.site,
+            open: &|connection| target::open(&self.settings, connection),
+            work_folder: &self.folder,
+            memory_bytes: self.settings.max_memory_bytes / super::LOOKUP_SHARE,
+            secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
+        };
+        Ok(reader.snapshots(plan)?)
     }
 
     fn inspect_file(
         &self,
         plan: &Arc<Plan>,
-        path: &Path,
-        file: File,
+        (path, file): (&Path, File),
+        facts: &Arc<Facts>,
         keep_rows: bool,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Inspection, InspectError> {
         let options = PipelineOptions {
             work_folder: &self.folder,
-            key_memory_bytes: self.max_memory_bytes / 4,
+            key_memory_bytes: self.settings.max_memory_bytes / 4,
             keep_rows,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
             most_reject_keys: 0,
             stopping: &std::sync::atomic::AtomicBool::new(false),
+            facts,
+            lookups: &self.lookups(plan)?,
         };
         let work = match pipeline::validate(plan, Box::new(file), options, &self.pool, progress) {
             Ok(work) => work,
@@ -118,6 +137,7 @@ impl Inspector {
             read: seal.read,
             rejected: seal.rejected,
             superseded: seal.superseded,
+            filtered: seal.filtered,
             withheld: seal.good,
             ..Tally::default()
         };
@@ -137,6 +157,9 @@ pub enum InspectError {
     /// The file or its folder.
     #[error(transparent)]
     Wire(#[from] wire::WireError),
+    /// A lookup table.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// The work file.
     #[error(transparent)]
     Validate(#[from] ValidateError),
@@ -209,7 +232,7 @@ pub struct LoadedRow {
 }
 
 impl Inspector {
-    /// The first rows that pass, read from the start of a file.
+    /// The first rows that pass, read from the start of a file of which `facts` are known.
     ///
     /// # Errors
     /// When the input cannot be read, or is none under this plan.
@@ -217,15 +240,18 @@ impl Inspector {
         &self,
         plan: &Arc<Plan>,
         input: Box<dyn io::Read + Send>,
+        facts: &Arc<Facts>,
         most: usize,
     ) -> Result<Vec<LoadedRow>, InspectError> {
         let options = PipelineOptions {
             work_folder: &self.folder,
-            key_memory_bytes: self.max_memory_bytes / 4,
+            key_memory_bytes: self.settings.max_memory_bytes / 4,
             keep_rows: true,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
             most_reject_keys: 0,
             stopping: &std::sync::atomic::AtomicBool::new(false),
+            facts,
+            lookups: &self.lookups(plan)?,
         };
         let mut work = match pipeline::validate(plan, input, options, &self.pool, &mut |_| {}) {
             Ok(work) => work,

@@ -355,6 +355,8 @@ pub(super) mod tests {
             arrival: number.into(),
             file: name.into(),
             name: FileName::new(name),
+            source: "inbox".to_owned(),
+            modified_nanos: None,
             size: 1,
             hash: ContentHash([content; 32]),
             archive: PathBuf::new(),

@@ -1,4 +1,4 @@
-//! The memory for keys, shared by the deliveries that are validated at once.
+//! The memory for keys and for lookup tables, shared by the deliveries that are validated at once.
 
 use std::sync::Mutex;
 
@@ -8,7 +8,7 @@ use super::locked;
 /// Together with the limit on deliveries at once it bounds what is given beyond the total.
 const LEAST_BYTES: u64 = 2 << 20;
 
-/// What is left of the memory for keys.
+/// What is left of such memory.
 #[derive(Debug)]
 pub(super) struct KeyMemory {
     total: u64,
@@ -42,6 +42,16 @@ impl KeyMemory {
     }
 }
 
+impl Share<'_> {
+    /// Gives back what is not used, now that it is known.
+    pub(super) fn keep(&mut self, bytes: u64) {
+        let unused = self.taken.saturating_sub(bytes);
+        *locked(&self.memory.left) += unused;
+        self.taken -= unused;
+        self.bytes = self.bytes.min(bytes);
+    }
+}
+
 impl Drop for Share<'_> {
     fn drop(&mut self) {
         *locked(&self.memory.left) += self.taken;
@@ -60,7 +70,11 @@ mod tests {
         let second = memory.share(1 << 40, false);
         assert_eq!(second.bytes, 16 << 20);
         assert_eq!(memory.share(1 << 40, false).bytes, LEAST_BYTES);
-        drop((large, second));
+        drop(second);
+        let mut small = memory.share(1 << 40, false);
+        small.keep(1 << 20);
+        assert_eq!(memory.share(1 << 40, false).bytes, 15 << 20);
+        drop((large, small));
         assert_eq!(memory.share(1 << 40, true).bytes, 64 << 20);
         assert_eq!(memory.share(100, false).bytes, LEAST_BYTES);
     }

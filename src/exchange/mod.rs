@@ -15,11 +15,13 @@ pub mod compared;
 pub mod corrections;
 pub mod decide;
 pub mod deliver;
+pub mod facts;
 pub mod infer;
 pub mod inspect;
 pub mod lanes;
 pub mod live;
 pub mod load;
+pub mod lookups;
 mod memory;
 mod older;
 mod overtake;
@@ -202,6 +204,9 @@ impl Folders {
     }
 }
 
+/// Lookup tables in memory take so much of it: one part in eight.
+const LOOKUP_SHARE: u64 = 8;
+
 /// The engine of one site. Several threads may work with it at once; each delivery is one thread's.
 pub struct Engine {
     site: Site,
@@ -213,6 +218,7 @@ pub struct Engine {
     clock: Box<dyn Clock>,
     targets: Targets,
     memory: KeyMemory,
+    lookup_memory: KeyMemory,
     /// Keys the hashes of keys; made from the site's key, as hashes of the keys of rejects are kept.
     secret: [u64; 2],
     lock: Mutex<SiteLock>,
@@ -255,6 +261,7 @@ impl Engine {
         Ok(Self {
             identity: ledger.site().clone(),
             memory: KeyMemory::new(site.settings.max_memory_bytes / 4),
+            lookup_memory: KeyMemory::new(site.settings.max_memory_bytes / LOOKUP_SHARE),
             ledger: Mutex::new(ledger),
             targets: Targets::default(),
             lock: Mutex::new(lock),

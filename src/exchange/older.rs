@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use arrow_array::BooleanArray;
 
-use super::{Engine, deliver::Fault, rows::row_schema, take::Job};
+use super::{Engine, deliver::Fault, take::Job};
 use crate::{
     model::{Batch, Rule},
     targets::{Difference, DifferenceKind, RowRefusal, Target},
@@ -49,7 +49,7 @@ impl Engine {
         if known.len() as u64 >= work.seal.good {
             return Ok(older);
         }
-        let mut comparison = target.compare(&job.plan.table, row_schema(&job.plan, &work.seal.layout))?;
+        let mut comparison = target.compare(&job.plan.table, job.plan.row_schema(&work.seal.layout))?;
         let mut told = |difference: Difference| {
             let record = difference.origin.map(|origin| origin.record);
             let unknown = record.filter(|record| !known.contains(record));

@@ -18,9 +18,11 @@ use thiserror::Error;
 
 use crate::{
     formats::{FormatError, Records},
-    mapping::plan::Plan,
+    mapping::{expression::Facts, plan::Plan},
     model::{Position, Reject},
-    validate::{Checked, PureStep, Sequence, ValidateError, WorkFile, sequence::SequenceOptions},
+    validate::{
+        Checked, PureStep, Sequence, ValidateError, WorkFile, lookup::Snapshots, sequence::SequenceOptions,
+    },
 };
 
 /// Why a file could not be validated.
@@ -53,6 +55,10 @@ pub struct PipelineOptions<'a> {
     pub secret: [u64; 2],
     /// Keys of rejected records that are noted at most.
     pub most_reject_keys: usize,
+    /// What expressions may ask of the file and its delivery.
+    pub facts: &'a Arc<Facts>,
+    /// The plan's lookup tables as they stood.
+    pub lookups: &'a Arc<Snapshots>,
     /// Set when validation is to be broken off.
     pub stopping: &'a AtomicBool,
 }
@@ -73,10 +79,10 @@ pub fn validate(
     pool: &rayon::ThreadPool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<WorkFile, PipelineError> {
-    let wanted: Vec<_> = plan.columns.iter().map(|column| column.wanted.clone()).collect();
-    let mut opened = plan.format.open(input, &wanted)?;
+    let mut opened = plan.open(input)?;
     let splitter = Arc::clone(&opened.splitter);
-    let step = Arc::new(PureStep::new(Arc::clone(plan), splitter, &opened.layout, options.secret));
+    let known = (options.facts, options.lookups);
+    let step = Arc::new(PureStep::new(Arc::clone(plan), splitter, &opened.layout, options.secret, known));
     let sequence_options = SequenceOptions {
         folder: options.work_folder,
         key_memory_bytes: usize::try_from(options.key_memory_bytes).unwrap_or(usize::MAX),
@@ -85,7 +91,7 @@ pub fn validate(
     };
     let mut sequence = Sequence::new(Arc::clone(plan), &opened, &step, sequence_options)?;
 
-    let (results, received) = mpsc::sync_channel::<Option<Checked>>(in_flight(pool));
+    let (results, received) = mpsc::sync_channel::<Option<Result<Checked, ValidateError>>>(in_flight(pool));
     let mut waiting: BTreeMap<u64, Checked> = BTreeMap::new();
     let mut spare: Vec<Records> = Vec::new();
     let (mut started, mut sequenced) = (0u64, 0u64);
@@ -105,7 +111,7 @@ pub fn validate(
                 let outcome =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step.run(chunk, records)));
                 // The receiver is gone only when validation has ended with an error already.
-                let _ = results.send(outcome.ok().and_then(Result::ok));
+                let _ = results.send(outcome.ok());
             };
             if started == 0 && coming.is_none() {
                 // A small file needs no help, and does not wait behind the chunks of large ones.
@@ -119,10 +125,10 @@ pub fn validate(
         if coming.is_none() && sequenced == started {
             break;
         }
-        let checked = received.recv().ok().flatten().ok_or(PipelineError::Lost)?;
+        let checked = received.recv().ok().flatten().ok_or(PipelineError::Lost)??;
         waiting.insert(checked.chunk.index, checked);
         while let Some(next) = waiting.remove(&sequenced) {
-            let (chunk, records) = sequence.take(next)?;
+            let (chunk, records) = sequence.take(&step, next)?;
             progress(chunk.byte + chunk.raw.len() as u64);
             opened.framer.recycle(chunk);
             spare.push(records);
@@ -142,8 +148,7 @@ pub fn read_records(
     input: Box<dyn Read + Send>,
     wanted: BTreeSet<u64>,
 ) -> Result<Vec<Reject>, PipelineError> {
-    let columns: Vec<_> = plan.columns.iter().map(|column| column.wanted.clone()).collect();
-    let mut opened = plan.format.open(input, &columns)?;
+    let mut opened = plan.open(input)?;
     let (mut found, mut records) = (Vec::new(), Records::default());
     let mut numbered: Vec<usize> = Vec::new();
     let (mut first, mut line) = (1u64, opened.lines_before + 1);

@@ -5,8 +5,9 @@ use std::{fs::File, path::Path, sync::Arc};
 
 use super::{
     Folders, Sample, Step,
+    clock::{Clock, SystemClock},
     compared::{self, CompareError, Compared},
-    deliver,
+    deliver, facts,
     inspect::{InspectError, Inspector},
     target,
 };
@@ -137,7 +138,8 @@ pub fn preview(
     shown: usize,
     progress: &mut dyn FnMut(Step, u64, u64),
 ) -> Result<Preview, PreviewError> {
-    let inspection = inspector.inspect(plan, path, true, progress)?;
+    let facts = facts::of_file(path, plan, SystemClock::default().unix_millis());
+    let inspection = inspector.inspect(plan, path, &facts, true, progress)?;
     let mut preview = Preview {
         loaded_by: loaded_by(site, plan, path)?,
         rejects: inspection.sample(shown)?,
@@ -188,6 +190,7 @@ impl Preview {
             column: key.map(|column| column.name.clone()).unwrap_or_default(),
             value: String::new(),
             message: refusal.message.clone(),
+            is_sentence: false,
         }));
         self.tally = compared.tally;
         if self.outcome != Outcome::Held {

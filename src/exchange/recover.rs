@@ -196,6 +196,8 @@ impl Engine {
             arrival: delivery.arrival,
             file: delivery.source_path.clone().unwrap_or_else(|| PathBuf::from(delivery.file.to_string())),
             name: of.file.clone(),
+            source: delivery.source.clone(),
+            modified_nanos: delivery.modified_nanos,
             size: delivery.size,
             hash: delivery.hash,
             archive: self.folders.archive().join(&delivery.archive),

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     formats::text,
     ledger::{DeliveryState, Reports},
-    model::{DeliveryId, Outcome, Reason, Reject, Tally, Violation, printable, reject::MASK},
+    model::{DeliveryId, Outcome, Reason, Reject, Rule, Tally, Violation, printable, reject::MASK},
     rejects,
     validate::{Seal, ValidateError, WorkFile, work::RejectFile},
 };
@@ -108,8 +108,10 @@ pub struct Sample {
     pub column: String,
     /// The value, masked if it is sensitive; the start of the record when the whole record is concerned.
     pub value: String,
-    /// What is wrong.
+    /// What is wrong: a whole sentence of a check, else what follows the column, or "the record".
     pub message: String,
+    /// True when the message is a whole sentence.
+    pub is_sentence: bool,
 }
 
 /// The first rejects, as they may be shown.
@@ -142,6 +144,7 @@ pub fn sample_of(seal: &Seal, reject: &Reject) -> Vec<Sample> {
             column: printable::short(column, 60),
             value: printable::short(value, 60),
             message: violation.message.to_string(),
+            is_sentence: matches!(violation.rule, Rule::Check(_)),
         }
     };
     reject.violations.iter().take(SHOWN_VIOLATIONS).map(of).collect()

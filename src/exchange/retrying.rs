@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Engine, EngineError, Observer,
     deliver::{Fault, Mode},
-    rows::{row_schema, write_all},
+    rows::write_all,
     take::{Job, TakenFile},
 };
 use crate::{
@@ -145,7 +145,7 @@ impl Engine {
         }
         let connection = job.plan.connection.as_deref();
         let target = self.targets.get(&self.site.settings, connection)?;
-        let schema = row_schema(&job.plan, &work.seal.layout);
+        let schema = job.plan.row_schema(&work.seal.layout);
         let load = LoadId { site: &self.identity.id, delivery: job.id };
         let _turn = self.site.settings.connection(connection).map(|found| self.targets.turn(&found.path));
         let Begun::Open(mut open) = target.begin(load, &job.plan.table, schema)? else { return all(&read) };

@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::Path,
-    sync::Arc,
 };
 
 use super::{
@@ -59,7 +58,7 @@ impl Engine {
         let settings = &self.site.settings;
         let connection = job.plan.connection.as_deref();
         let target = self.targets.get(settings, connection)?;
-        let schema = row_schema(&job.plan, &work.seal.layout);
+        let schema = job.plan.row_schema(&work.seal.layout);
         let load = LoadId { site: &self.identity.id, delivery: job.id };
         let turn = settings.connection(connection).map(|found| self.targets.turn(&found.path));
         // Nothing is begun that would keep the engine from ending; what is begun is finished.
@@ -169,6 +168,7 @@ impl Engine {
             read: work.seal.read,
             rejected,
             superseded: counts.superseded + work.seal.superseded,
+            filtered: work.seal.filtered,
             ..counts
         };
         if !tally.balances() {
@@ -259,7 +259,7 @@ impl Engine {
         let layout = work.seal.layout.clone();
         let rejects = found.into_iter().filter_map(|record| {
             let refusal = by_record.remove(&record.position.record)?;
-            let columns: Vec<usize> = match (refusal.column, refusal.rule) {
+            let columns: Vec<usize> = match (refusal.column, &refusal.rule) {
                 (Some(column), _) => vec![usize::from(column)],
                 (None, Rule::Key) => job.plan.table.key.clone(),
                 (None, _) => Vec::new(),
@@ -268,7 +268,7 @@ impl Engine {
             let field = |column| place(column).and_then(|at| record.fields.get(at)).map(|field| &**field);
             let violation = Violation {
                 column: columns.first().and_then(|column| u16::try_from(*column).ok()),
-                rule: refusal.rule,
+                rule: refusal.rule.clone(),
                 value: job.plan.joined(&columns, field).into(),
                 message: words(&job.plan, refusal).into(),
             };
@@ -358,16 +358,4 @@ enum Loading {
     Done(Tally, Option<String>),
     /// Nothing is: it ends refused, or held; and so many rows would have vanished.
     Withheld(Outcome, Reason, String, u64),
-}
-
-/// The columns of the rows: those of the plan that the file holds.
-pub(super) fn row_schema(plan: &Plan, layout: &[Option<usize>]) -> arrow_schema::SchemaRef {
-    let fields: Vec<arrow_schema::Field> = plan
-        .columns
-        .iter()
-        .zip(layout)
-        .filter(|(_, place)| place.is_some())
-        .map(|(column, _)| arrow_schema::Field::new(&column.name, column.value_type.arrow(), true))
-        .collect();
-    Arc::new(arrow_schema::Schema::new(fields))
 }

@@ -49,6 +49,10 @@ pub struct Job {
     pub file: PathBuf,
     /// Its name.
     pub name: FileName,
+    /// The source that it came from.
+    pub source: String,
+    /// When it was last changed, in nanoseconds since 1970, if that is known.
+    pub modified_nanos: Option<i64>,
     /// Its size in bytes.
     pub size: u64,
     /// BLAKE3 of its bytes.
@@ -297,6 +301,8 @@ impl Engine {
                 arrival: UNRECORDED,
                 file: origin.path.to_owned(),
                 name: origin.name.clone(),
+                source: origin.source.to_owned(),
+                modified_nanos: i64::try_from(origin.modified_nanos).ok(),
                 size: archived.size,
                 hash: archived.hash,
                 archive: archived.path.clone(),

@@ -52,6 +52,9 @@ pub enum Event {
         read: u64,
         /// Rows that can be loaded.
         good: u64,
+        /// Records that the filter leaves out.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        filtered: u64,
         /// Records that did not pass.
         rejected: u64,
         /// Violations counted by rule code.
@@ -387,6 +390,7 @@ pub(super) mod tests {
             Event::Validated {
                 read: 5,
                 good: 3,
+                filtered: 0,
                 rejected: 2,
                 violations: BTreeMap::from([("type".into(), 2)]),
             },

@@ -2,10 +2,11 @@
 
 use super::{
     document::Step,
+    expression::Expression,
     findings::Findings,
     names::{self, Named},
     parsers,
-    plan::{Bounds, Case, Column, TextRule, ValueParser},
+    plan::{Bounds, Case, Column, TextRule, ValueParser, ValueSource},
     rules, values,
     written::{ColumnWritten, Empty, FromWritten},
 };
@@ -26,6 +27,38 @@ pub struct Around {
     pub has_names: Option<bool>,
 }
 
+/// The expression of a column that is computed.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    /// Of the column's type.
+    pub expression: Expression,
+    /// The column's type.
+    pub value_type: ValueType,
+    /// True when it reads a column that is sensitive.
+    pub is_sensitive: bool,
+}
+
+/// Keys that say how a field of the file is read: they mean nothing for a column that is computed.
+const KEYS_OF_FIELDS: [&str; 17] = [
+    "from",
+    "default",
+    "null",
+    "empty",
+    "trim",
+    "map",
+    "case",
+    "format",
+    "pivot",
+    "decimal_mark",
+    "group_mark",
+    "negative",
+    "strip",
+    "true",
+    "false",
+    "timezone",
+    "ambiguous",
+];
+
 /// A column, ready to run.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -35,7 +68,7 @@ pub struct Compiled {
     pub target: TargetColumn,
 }
 
-/// Compiles the column `name`; none when something is wrong, which `findings` then holds.
+/// Compiles the column `name`, which takes a field of the file; none when something is wrong, which `findings` then holds.
 pub fn compile(
     name: &str,
     written: &ColumnWritten,
@@ -46,41 +79,45 @@ pub fn compile(
     let mut compiler = Compiler { name, written, around, findings };
     compiler.name();
     let source = compiler.source();
-    let value_type = compiler.value_type();
-    let rules = rules::compile(written, &mut |key, part, message| {
-        let path = ["columns".into(), name.into(), Step::Key(key)];
-        match part {
-            Some(part) => compiler.findings.part(&path, part, message, None),
-            None => compiler.findings.value(&path, message, None),
-        }
-    });
     compiler.nulls();
-    let typed =
-        value_type.filter(|_| around.is_sound).and_then(|value_type| compiler.typed(value_type, &rules));
-    let (parser, bounds) = typed?;
-    let value_type = value_type?;
-    if compiler.findings.len() > before {
-        return None;
-    }
+    let value_type = compiler.value_type();
     let required = written.required || around.is_key;
-    let column = Column {
-        name: name.to_owned(),
-        wanted: Wanted { source, required },
-        value_type,
-        parser,
-        required,
-        default: written.default.as_ref().map(|default| default.text().into()),
-        nulls: written.null.iter().flat_map(|texts| texts.as_slice()).map(|text| boxed(text)).collect(),
-        empty_is_text: written.empty == Empty::Text,
-        trim: written.trim,
-        case: written.case,
-        map: written.map.as_ref().map(|map| map.iter().map(|(from, to)| (boxed(from), boxed(to))).collect()),
-        rules,
-        bounds,
-        unique: written.unique,
-        sensitive: written.sensitive,
-    };
-    Some(Compiled { target: target(&column, written), column })
+    let source = ValueSource::Field(Wanted { source, required });
+    compiler.column(value_type, source, written.sensitive, before)
+}
+
+/// Compiles the column `name`, which is computed; none when something is wrong, which `findings` then holds. `computed` is
+/// none when something is wrong with the expression already.
+pub fn compile_computed(
+    name: &str,
+    written: &ColumnWritten,
+    around: Around,
+    computed: Option<Computed>,
+    findings: &mut Findings<'_>,
+) -> Option<Compiled> {
+    let before = findings.len();
+    let mut compiler = Compiler { name, written, around, findings };
+    compiler.name();
+    for key in KEYS_OF_FIELDS {
+        if !compiler.is_written(key) {
+            continue;
+        }
+        let message = format!("`{key}` means nothing for a column that is computed");
+        let help = if key == "from" {
+            "keep one of the two: `from` takes a column of the file, `value` an expression"
+        } else {
+            "leave it out: it says how a field of the file is read, and the expression says the rest"
+        };
+        let path = compiler.path(key);
+        compiler.findings.key(&path, &message, Some(help));
+    }
+    let Computed { expression, value_type, is_sensitive } = computed?;
+    let source = ValueSource::Computed(expression);
+    let mut compiled =
+        compiler.column(Some(value_type), source, written.sensitive || is_sensitive, before)?;
+    // What is looked up in its place counts as it stands.
+    (compiled.column.trim, compiled.column.empty_is_text) = (false, true);
+    Some(compiled)
 }
 
 /// The same column as the target sees it.
@@ -108,6 +145,51 @@ struct Compiler<'a, 'f, 'd> {
 }
 
 impl<'a> Compiler<'a, '_, '_> {
+    /// What all columns have in common; none if anything is wrong, `before` being what had been found before.
+    fn column(
+        &mut self,
+        value_type: Option<ValueType>,
+        source: ValueSource,
+        sensitive: bool,
+        before: usize,
+    ) -> Option<Compiled> {
+        let (name, written, around) = (self.name, self.written, self.around);
+        let rules = rules::compile(written, &mut |key, part, message| {
+            let path = ["columns".into(), name.into(), Step::Key(key)];
+            match part {
+                Some(part) => self.findings.part(&path, part, message, None),
+                None => self.findings.value(&path, message, None),
+            }
+        });
+        let value_type = value_type.filter(|_| around.is_sound)?;
+        let (parser, bounds) = self.typed(value_type, &rules)?;
+        if self.findings.len() > before {
+            return None;
+        }
+        let column = Column {
+            name: name.to_owned(),
+            source,
+            value_type,
+            parser,
+            required: written.required || around.is_key,
+            default: written.default.as_ref().map(|default| default.text().into()),
+            nulls: written.null.iter().flat_map(|texts| texts.as_slice()).map(|text| boxed(text)).collect(),
+            empty_is_text: written.empty == Empty::Text,
+            trim: written.trim,
+            case: written.case,
+            map: written
+                .map
+                .as_ref()
+                .map(|map| map.iter().map(|(from, to)| (boxed(from), boxed(to))).collect()),
+            rules,
+            bounds,
+            lookup: None,
+            unique: written.unique,
+            sensitive,
+        };
+        Some(Compiled { target: target(&column, written), column })
+    }
+
     fn path(&self, key: &'a str) -> [Step<'a>; 3] {
         ["columns".into(), self.name.into(), key.into()]
     }
@@ -263,7 +345,15 @@ impl<'a> Compiler<'a, '_, '_> {
         }
         for (index, word) in self.written.one_of.iter().flatten().enumerate() {
             let path = [self.path("one_of").as_slice(), &[index.into()]].concat();
-            let unreachable = if mapped(word) { None } else { self.never_comes(word) };
+            let unreachable = if self.written.value.is_some() {
+                values::read(parser, value_type, word)
+                    .ok()
+                    .and_then(|value| never_so(value_type, value, word))
+            } else if mapped(word) {
+                None
+            } else {
+                self.never_comes(word)
+            };
             let said = unreachable.or_else(|| Some(format!("{} {}", shown(word), complaint(word)?)));
             wrong.extend(said.map(|said| (path, said)));
         }
@@ -297,6 +387,12 @@ impl<'a> Compiler<'a, '_, '_> {
             None
         }
     }
+}
+
+/// Why a computed value is never written as `word`, if so: it is compared in its one form.
+fn never_so(value_type: ValueType, value: values::Read, word: &str) -> Option<String> {
+    let form = values::canonical(value_type, value).filter(|form| form != word)?;
+    Some(format!("{} never comes here: the value is written `{form}`", shown(word)))
 }
 
 fn shown(text: &str) -> String {

@@ -10,14 +10,18 @@ use indexmap::IndexMap;
 use super::{
     arrival::{self, Mention},
     check::{self, Checked},
-    columns::{self, Around, Compiled},
+    checks,
+    columns::{self, Around, Compiled, Computed},
+    computed::Names,
     document::{Document, Step},
     expect,
     findings::Findings,
     fingerprint::fingerprint,
-    limits, mirror,
+    limits,
+    lookups::Lookups,
+    mirror,
     pattern::NamePattern,
-    plan::Plan,
+    plan::{Check, Filter, Lookup, LookupTable, Plan},
     problem::{Problem, Problems},
     schema,
     settings::Connection,
@@ -121,7 +125,8 @@ fn compile_and_mention(
     let matches = compiler.matches(&written);
     let arrival = arrival::arrival(&written, &matches, &checked, &mut compiler.findings);
     let format = compiler.format(&written);
-    let columns = compiler.columns(&written, format.as_deref());
+    let Body { columns, dependent, lookups, filter, checks } =
+        compiler.body(&written, format.as_deref(), &matches, connections);
     let control_columns = compiler.controls(format.as_deref(), &columns);
     let rejects = limits::limits(&written.rejects, &mut compiler.findings);
     if let Some(target) = &written.target {
@@ -156,6 +161,10 @@ fn compile_and_mention(
         empty_file: written.empty_file,
         format,
         columns: columns.into_iter().map(|column| column.column).collect(),
+        dependent,
+        lookups,
+        filter,
+        checks,
         control_columns,
         connection: target.connection,
         table,
@@ -170,6 +179,17 @@ fn compile_and_mention(
 struct Compiler<'a, 'd> {
     checked: &'a Checked,
     findings: Findings<'d>,
+}
+
+/// What a mapping says of records.
+#[derive(Default)]
+struct Body<'a> {
+    columns: Columns<'a>,
+    /// The columns that need others, in an order in which each stands behind those that it reads.
+    dependent: Vec<usize>,
+    lookups: Vec<LookupTable>,
+    filter: Option<Filter>,
+    checks: Vec<Check>,
 }
 
 /// Columns by name; none where one could not be compiled.
@@ -207,9 +227,44 @@ impl Compiler<'_, '_> {
         None
     }
 
-    fn columns<'w>(&mut self, written: &'w Written, format: Option<&dyn Format>) -> Columns<'w> {
+    /// What is said of records: their columns, and what is said of them together.
+    fn body<'w>(
+        &mut self,
+        written: &'w Written,
+        format: Option<&dyn Format>,
+        patterns: &[NamePattern],
+        connections: &IndexMap<String, Connection>,
+    ) -> Body<'w> {
+        let Some(columns) = &written.columns else { return Body::default() };
+        let own = written.target.as_ref().and_then(|target| target.connection.as_deref());
+        let mut lookups = Lookups::new(own, connections);
+        let found: Vec<Option<Lookup>> = columns
+            .iter()
+            .map(|(name, column)| lookups.compile(name, column, columns, &mut self.findings))
+            .collect();
+        let mut names = Names::new(columns, patterns);
+        let computed = names.columns(columns, &found, &mut self.findings);
+        let dependent = computed.iter().map(|(index, _)| *index).collect();
+        let mut columns = self.columns(written, columns, computed, format);
+        for (column, lookup) in columns.values_mut().zip(found) {
+            if let Some(column) = column {
+                column.column.lookup = lookup;
+            }
+        }
+        let filter = checks::filter(written, &names, &mut self.findings);
+        let checks = checks::checks(written, &names, &mut self.findings);
+        Body { columns, dependent, lookups: lookups.into_tables(), filter, checks }
+    }
+
+    fn columns<'w>(
+        &mut self,
+        written: &'w Written,
+        columns: &'w IndexMap<String, ColumnWritten>,
+        computed: Vec<(usize, Option<Computed>)>,
+        format: Option<&dyn Format>,
+    ) -> Columns<'w> {
         let mut compiled = Columns::new();
-        let Some(columns) = &written.columns else { return compiled };
+        let mut computed: HashMap<usize, Option<Computed>> = computed.into_iter().collect();
         if columns.is_empty() && self.checked.is_present(&["columns"]) {
             let help = "write a line for each: `order_no = { from = \"Order No\" }`";
             self.findings.key(&["columns".into()], "there are no columns", Some(help));
@@ -220,13 +275,20 @@ impl Compiler<'_, '_> {
         }
         let key = written.target.as_ref().and_then(|target| target.key.as_ref());
         let has_names = format.map(Format::has_names);
-        for (name, column) in columns {
+        for (index, (name, column)) in columns.iter().enumerate() {
             let around = Around {
                 is_sound: self.checked.is_sound(&["columns", name]),
                 is_key: key.is_some_and(|key| key.as_slice().contains(name)),
                 has_names,
             };
-            compiled.insert(name, columns::compile(name, column, around, &mut self.findings));
+            let findings = &mut self.findings;
+            let column = if column.value.is_some() {
+                let computed = computed.remove(&index).flatten();
+                columns::compile_computed(name, column, around, computed, findings)
+            } else {
+                columns::compile(name, column, around, findings)
+            };
+            compiled.insert(name, column);
         }
         self.twins(columns);
         if let Some(key) = key.filter(|_| !columns.is_empty()) {

@@ -147,9 +147,12 @@ impl Document {
         let span = self.value_span(path);
         let Some(Node { value: Value::Text(text), .. }) = self.find(path) else { return span };
         let raw = self.source.get(span.clone()).unwrap_or_default();
-        let Some(quotes) = ["\"", "'"].iter().find(|quote| raw == format!("{quote}{text}{quote}")) else {
-            return span;
+        // A line end right behind three quotes is no part of the text.
+        let quotes = ["\"", "'", "'''", "\"\"\"", "'''\n", "\"\"\"\n", "'''\r\n", "\"\"\"\r\n"];
+        let is_plain = |open: &&&str| {
+            raw.strip_prefix(**open).and_then(|rest| rest.strip_suffix(open.trim_end())) == Some(text)
         };
+        let Some(quotes) = quotes.iter().find(is_plain) else { return span };
         let from = span.start + quotes.len();
         from + part.start..from + part.end.min(text.len())
     }

@@ -16,6 +16,8 @@ pub enum Named {
     Table,
     /// A column of it.
     Column,
+    /// A check.
+    Check,
     /// The table that remembers loads.
     LoadsTable,
 }
@@ -30,7 +32,7 @@ pub type NameProblem = (String, Option<&'static str>);
 pub fn check(named: Named, name: &str) -> Result<(), NameProblem> {
     let begins =
         |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
-    let is_table = named != Named::Column;
+    let is_table = matches!(named, Named::Table | Named::LoadsTable);
     if name.trim().is_empty() {
         return Err(("this name is empty".to_owned(), None));
     }

@@ -9,8 +9,13 @@ use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
 use super::{
+    expression::CaptureValue,
     name_time::{self, PARTS, Part},
     order::OrderValue,
+};
+use crate::model::value::{
+    ValueType,
+    temporal::{Ambiguous, DateParser, TimestampParser},
 };
 
 /// Longest pattern in characters: file systems allow names of 255 bytes.
@@ -31,6 +36,19 @@ struct Capture {
     name: String,
     group: usize,
     parts: Vec<(Part, usize)>,
+}
+
+impl Capture {
+    fn value_type(&self) -> ValueType {
+        let has = |part: Part| self.parts.iter().any(|(known, _)| *known == part);
+        let year = has(Part::Year) || has(Part::ShortYear);
+        let day = has(Part::DayOfYear) || (has(Part::Month) || has(Part::MonthName)) && has(Part::Day);
+        match (year && day, has(Part::Hour) || has(Part::Minute) || has(Part::Second)) {
+            (false, _) => ValueType::Text,
+            (true, false) => ValueType::Date,
+            (true, true) => ValueType::Timestamp,
+        }
+    }
 }
 
 /// What the captures of a pattern took from a name, in the pattern's order.
@@ -109,6 +127,37 @@ impl NamePattern {
     /// The names of the captures.
     pub(super) fn captures(&self) -> impl Iterator<Item = &str> {
         self.captures.iter().map(|capture| capture.name.as_str())
+    }
+
+    /// The captures with the types that their values have: a day or an instant where the format has all parts of one, else
+    /// a text.
+    pub(super) fn capture_types(&self) -> impl Iterator<Item = (&str, ValueType)> {
+        self.captures.iter().map(|capture| (capture.name.as_str(), capture.value_type()))
+    }
+
+    /// What the captures take from `name`; none when the name does not match. A day that no calendar has is left out.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Option<Vec<(String, CaptureValue)>> {
+        let found = self.regex.captures(name)?;
+        let text = |group: usize| found.get(group).map_or("", |part| part.as_str());
+        let values = self.captures.iter().filter_map(|capture| {
+            let [year, month, day, hour, minute, second] =
+                name_time::time(capture.parts.iter().map(|(part, group)| (*part, text(*group))));
+            let value = match capture.value_type() {
+                ValueType::Date => {
+                    let parser = DateParser::new(&[], None).ok()?;
+                    CaptureValue::Date(parser.parse(&format!("{year:04}-{month:02}-{day:02}")).ok()?)
+                }
+                ValueType::Timestamp => {
+                    let parser = TimestampParser::new(&[], None, None, Ambiguous::default()).ok()?;
+                    let written = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+                    CaptureValue::Timestamp(parser.parse(&written).ok()?)
+                }
+                _ => CaptureValue::Text(text(capture.group).to_owned()),
+            };
+            Some((capture.name.clone(), value))
+        });
+        Some(values.collect())
     }
 
     /// What the capture compares by first: the place of the year, month, day, hour, minute or second among these; none

@@ -1,17 +1,20 @@
 //! A mapping compiled: everything resolved that can be before a file is seen. Reading a mapping only validates; a
 //! plan is what runs.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, io::Read, sync::Arc, time::Duration};
 
+use arrow_schema::{Field, Schema, SchemaRef};
 use regex::Regex;
 
 use crate::{
-    formats::{Format, Wanted},
+    formats::{Format, FormatError, Opened, Wanted},
     mapping::{
+        expression::{CaptureValue, Expression},
         order::{Order, OrderKey, OrderValue},
         pattern::NamePattern,
     },
     model::{
+        Rule,
         reject::MASK,
         value::{
             ValueType,
@@ -53,6 +56,15 @@ pub struct Plan {
     pub format: Arc<dyn Format>,
     /// The columns in their order.
     pub columns: Vec<Column>,
+    /// Those of them that need others, as they are computed or looked up by several keys: in an order in which each stands
+    /// behind those that it reads.
+    pub dependent: Vec<usize>,
+    /// The tables and files that columns are looked up in.
+    pub lookups: Vec<LookupTable>,
+    /// What must be true of a record that counts; its columns are numbered as here. None: all records count.
+    pub filter: Option<Filter>,
+    /// What must hold for each record.
+    pub checks: Vec<Check>,
     /// For each of the format's controls, the index of its column.
     pub control_columns: Vec<usize>,
     /// The connection of the target; none for the site's own SQLite database.
@@ -70,6 +82,53 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Opens a file: its layout says for each column of the plan which column of the file it takes; none for those that
+    /// the file lacks, and for those that are computed.
+    ///
+    /// # Errors
+    /// As [`Format::open`].
+    pub fn open(&self, input: Box<dyn Read + Send>) -> Result<Opened, FormatError> {
+        let wanted: Vec<Wanted> =
+            self.columns.iter().filter_map(|column| column.source.wanted().cloned()).collect();
+        let mut opened = self.format.open(input, &wanted)?;
+        let mut found = std::mem::take(&mut opened.layout).into_iter();
+        let place = |column: &Column| column.source.wanted().and_then(|_| found.next().flatten());
+        opened.layout = self.columns.iter().map(place).collect();
+        Ok(opened)
+    }
+
+    /// What the captures take from a file's name, by the first pattern that takes it.
+    #[must_use]
+    pub fn captures(&self, name: &str) -> Vec<(String, CaptureValue)> {
+        self.matches.iter().find_map(|pattern| pattern.values(name)).unwrap_or_default()
+    }
+
+    /// For each column, whether it is written: those that a file of this layout holds, and those that are computed, unless
+    /// the file has none of what they are computed from.
+    #[must_use]
+    pub fn written(&self, layout: &[Option<usize>]) -> Vec<bool> {
+        let mut written: Vec<bool> =
+            (0..self.columns.len()).map(|column| layout.get(column).copied().flatten().is_some()).collect();
+        for index in &self.dependent {
+            let Some(column) = self.columns.get(*index) else { continue };
+            let ValueSource::Computed(expression) = &column.source else { continue };
+            let reads = expression.columns();
+            let any = reads.iter().any(|read| written.get(*read).copied().unwrap_or(false));
+            if let Some(slot) = written.get_mut(*index) {
+                *slot = any || reads.is_empty() || column.required;
+            }
+        }
+        written
+    }
+
+    /// The columns of the rows of a file of this layout: those that are written.
+    #[must_use]
+    pub fn row_schema(&self, layout: &[Option<usize>]) -> SchemaRef {
+        let written = self.columns.iter().zip(self.written(layout)).filter(|(_, written)| *written);
+        let fields = written.map(|(column, _)| Field::new(&column.name, column.value_type.arrow(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
+    }
+
     /// The place of a file among those of this mapping: the smaller key is loaded first. `name` is the file's name without
     /// folders, `modified_nanos` its last change in nanoseconds since 1970.
     #[must_use]
@@ -209,8 +268,8 @@ impl DeleteLimit {
 pub struct Column {
     /// Its name in the target and in reports.
     pub name: String,
-    /// Where its text comes from.
-    pub wanted: Wanted,
+    /// Where its values come from.
+    pub source: ValueSource,
     /// Its type.
     pub value_type: ValueType,
     /// How its text is read.
@@ -233,10 +292,118 @@ pub struct Column {
     pub rules: Vec<TextRule>,
     /// Bounds on the value.
     pub bounds: Bounds,
+    /// Where it is looked up.
+    pub lookup: Option<Lookup>,
     /// Each value may stand in one record of the file only.
     pub unique: bool,
     /// Mask the value wherever it is shown.
     pub sensitive: bool,
+}
+
+/// Where the values of a column come from.
+#[derive(Clone, Debug)]
+pub enum ValueSource {
+    /// The file has them as text.
+    Field(Wanted),
+    /// They are computed from other columns, which are numbered as in the plan.
+    Computed(Expression),
+}
+
+impl ValueSource {
+    /// The field of the file, if it is one.
+    #[must_use]
+    pub fn wanted(&self) -> Option<&Wanted> {
+        match self {
+            Self::Field(wanted) => Some(wanted),
+            Self::Computed(_) => None,
+        }
+    }
+
+    /// The expression, if there is one.
+    #[must_use]
+    pub fn expression(&self) -> Option<&Expression> {
+        match self {
+            Self::Field(_) => None,
+            Self::Computed(expression) => Some(expression),
+        }
+    }
+}
+
+/// How a column is looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Which of the plan's [`Plan::lookups`].
+    pub table: usize,
+    /// For each of its keys, the plan's column whose value is looked up; none: the column's own.
+    pub keys: Vec<Option<usize>>,
+    /// Which of its values takes the column's place; none: the value stays, and must only be there.
+    pub value: Option<usize>,
+}
+
+/// A table or file that columns are looked up in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupTable {
+    /// Where it is.
+    pub source: LookupSource,
+    /// The columns that make its key.
+    pub keys: Vec<String>,
+    /// The columns whose values take the place of others.
+    pub values: Vec<String>,
+}
+
+/// Where a lookup table is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookupSource {
+    /// A table of a connection; none: of the site's own database.
+    Table {
+        /// The connection.
+        connection: Option<String>,
+        /// The table.
+        table: String,
+    },
+    /// A file of the folder of lookups, by its name.
+    File(String),
+}
+
+impl LookupSource {
+    /// As messages for people name it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Table { table, .. } => table,
+            Self::File(name) => name,
+        }
+    }
+}
+
+impl Lookup {
+    /// True when it needs the values of other columns.
+    #[must_use]
+    pub fn needs_others(&self) -> bool {
+        self.keys.iter().any(Option::is_some)
+    }
+}
+
+/// What must be true of a record that counts.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// True, false or NULL; only true lets the record count.
+    pub expression: Expression,
+    /// True when it reads a column that is sensitive.
+    pub is_sensitive: bool,
+}
+
+/// What must hold for each record.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The rule that a record breaks for which it does not hold.
+    pub rule: Rule,
+    /// True, false or NULL; NULL lets the record pass.
+    pub expression: Expression,
+    /// What is said of a record for which it is false; a whole sentence.
+    pub message: Box<str>,
+    /// True when it reads a column that is sensitive.
+    pub is_sensitive: bool,
 }
 
 /// Folding of a column's case.

@@ -31,7 +31,10 @@ pub fn mapping_reference() -> String {
     page.paragraph("The word that a report gives for what is wrong with a record.");
     page.rows(
         &["Code", "The record or value"],
-        RULES.iter().map(|rule| vec![code(rule.code()), broken(*rule).to_owned()]),
+        RULES
+            .iter()
+            .chain([&Rule::check("NAME")])
+            .map(|rule| vec![code(rule.code()), broken(rule).to_owned()]),
     );
     page.text
 }
@@ -101,7 +104,17 @@ const ORDER: &str = "\
 5. It is read as its `type`.
 6. The rules are tried: `required`, `min_length`, `max_length`, `pattern`, `one_of`, `is`, `min`, `max`. Every rule \
 that is broken is reported, not only the first.
-7. Over the file: `unique`, and the key.";
+7. Columns with `value` are computed from those that are valid, and their rules are tried on the value as it is \
+written: a number with a point and all digits of its scale, dates and times in ISO 8601. A value that cannot be \
+computed, such as a division by zero, breaks `type`. A computed column is `sensitive` when it reads one that is. It is not \
+written when the file has none of the columns that it reads.
+8. `keep` of `[filter]` leaves records out: they count as filtered, whatever else is wrong with them, and are neither \
+loaded nor reported. A record that has an invalid value in a column of the filter stays and is rejected.
+9. The `[checks]` are tried, each on records that are valid in the columns that it reads.
+10. Over the file, for records that are neither filtered nor rejected: `unique`, and the key.
+
+Expressions are those of [expressions.md](expressions.md). They name columns as `[columns]` does; a name with blanks or \
+capitals stands in double quotes.";
 
 /// What each type holds, in the order of [`crate::model::value::TYPE_NAMES`].
 const TYPES: &[(&str, &str)] = &[
@@ -122,7 +135,7 @@ const TYPES: &[(&str, &str)] = &[
 ];
 
 /// What is wrong with a record that breaks `rule`.
-fn broken(rule: Rule) -> &'static str {
+fn broken(rule: &Rule) -> &'static str {
     match rule {
         Rule::Columns => "has a wrong number of fields",
         Rule::Quote => "has text after a closing quote, or a quote that never closes",
@@ -139,6 +152,9 @@ fn broken(rule: Rule) -> &'static str {
         Rule::Is => "is not what `is` asks for",
         Rule::Unique => "stands in an earlier record of the file, and must be `unique`",
         Rule::Key => "has the key of an earlier record or, in mode `insert`, of a stored row",
+        Rule::Lookup => "is not in the lookup table",
+        Rule::Filter => "cannot be told from those that are left out, as `keep` has no value for it",
+        Rule::Check(_) => "does not pass the check of that name",
         Rule::Target => "was refused by the database",
         Rule::Correction => "is a row of a corrected file that cannot be taken",
     }

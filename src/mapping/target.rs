@@ -28,14 +28,9 @@ pub fn check(
         match connections.get(name) {
             Some(connection) => loads_table = &connection.loads_table,
             None => {
-                let known: Vec<&str> = connections.keys().map(String::as_str).collect();
-                let help = if known.is_empty() {
-                    format!("add `[connections.{name}]` to wharf.toml, or leave `connection` out")
-                } else {
-                    expect::suggestion(name, &known)
-                };
-                let message = format!("there is no connection `{name}` in wharf.toml");
-                findings.value(&["target".into(), "connection".into()], &message, Some(&help));
+                if let Some((message, help)) = unknown_connection(name, connections) {
+                    findings.value(&["target".into(), "connection".into()], &message, Some(&help));
+                }
             }
         }
     }
@@ -46,6 +41,23 @@ pub fn check(
     } else if table.eq_ignore_ascii_case(loads_table) {
         findings.value(&path, "this is the table in which the connection remembers its loads", None);
     }
+}
+
+/// What is said of the name of a connection that is not there, and what to do; none when it is there.
+pub fn unknown_connection(
+    name: &str,
+    connections: &IndexMap<String, Connection>,
+) -> Option<(String, String)> {
+    if connections.contains_key(name) {
+        return None;
+    }
+    let known: Vec<&str> = connections.keys().map(String::as_str).collect();
+    let help = if known.is_empty() {
+        format!("add `[connections.{name}]` to wharf.toml, or leave `connection` out")
+    } else {
+        expect::suggestion(name, &known)
+    };
+    Some((format!("there is no connection `{name}` in wharf.toml"), help))
 }
 
 /// The columns that the key names: each must exist, and once is enough. `columns` are the names of all columns; when

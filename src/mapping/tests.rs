@@ -67,10 +67,13 @@ fn a_plan_says_what_its_mapping_says() {
     let index = |name: &str| plan.columns.iter().position(|column| column.name == name).unwrap();
     assert_eq!(plan.control_columns, [index("quantity"), index("unit_price")]);
     assert_eq!(
-        column("order_no").wanted.source,
+        column("order_no").source.wanted().unwrap().source,
         FieldSource::Named(vec!["Order No".into(), "OrderNo".into()])
     );
-    assert!(column("line").required && column("line").wanted.required, "a key column is required");
+    assert!(
+        column("line").required && column("line").source.wanted().unwrap().required,
+        "a key column is required"
+    );
     assert!(!column("note").required && column("note").empty_is_text && !column("note").trim);
     assert_eq!(*column("note").nulls, [Box::from(" - ")]);
     assert_eq!(column("quantity").default.as_deref(), Some("1"));

@@ -4,8 +4,8 @@ use super::plan::{Bound, Bounds, TextRule, ValueParser};
 use crate::model::value::{
     ValueError, ValueType,
     json::check_json,
-    number::NumberFormat,
-    temporal::{Ambiguous, DateParser, TimeParser, TimestampParser},
+    number::{self, NumberFormat},
+    temporal::{self, Ambiguous, DateParser, TimeParser, TimestampParser},
     uuid::parse_uuid,
 };
 
@@ -58,6 +58,23 @@ pub fn read(parser: &ValueParser, value_type: ValueType, text: &str) -> Result<R
         ValueParser::Uuid => parse_uuid(text, &mut String::new()).map(|()| Read::Unbounded),
         ValueParser::Json => check_json(text).map(|()| Read::Unbounded),
     }
+}
+
+/// The one text of a value that has several; none for types of which all texts differ.
+pub fn canonical(value_type: ValueType, value: Read) -> Option<String> {
+    let mut text = String::new();
+    match (value_type, value) {
+        (ValueType::Integer, Read::Integer(number)) => text = number.to_string(),
+        (ValueType::Float, Read::Float(number)) => text = number.to_string(),
+        (ValueType::Decimal { scale, .. }, Read::Decimal(units)) => {
+            number::decimal_text(units, scale, &mut text)
+        }
+        (ValueType::Date, Read::Integer(days)) => temporal::date_text(i32::try_from(days).ok()?, &mut text),
+        (ValueType::Time, Read::Integer(micros)) => temporal::time_text(micros, &mut text),
+        (ValueType::Timestamp, Read::Integer(micros)) => temporal::timestamp_text(micros, &mut text),
+        _ => return None,
+    }
+    Some(text)
 }
 
 /// The parser of bounds: numbers with a point, dates and times in ISO 8601, whatever the file writes. None for types

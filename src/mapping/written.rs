@@ -61,9 +61,15 @@ pub struct Written {
     /// How many rejected records are too many.
     #[serde(default)]
     pub rejects: RejectsWritten,
+    /// Which records count.
+    #[serde(default)]
+    pub filter: FilterWritten,
     /// The columns of the target, one line each, in the order in which reports show them.
     #[schemars(required)]
     pub columns: Option<IndexMap<String, ColumnWritten>>,
+    /// What must hold for each record, whatever its columns say one by one; the name stands in reports as `check:NAME`.
+    #[serde(default)]
+    pub checks: IndexMap<String, CheckWritten>,
 }
 
 fn wait_limit() -> String {
@@ -218,6 +224,29 @@ pub struct RejectsWritten {
     pub at_least: Option<u64>,
 }
 
+/// `[filter]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct FilterWritten {
+    /// An expression over the columns: records for which it is true count, all others are left out without a word, whatever
+    /// else may be wrong with them. A record in which one of its columns is not valid is not left out.
+    pub keep: Option<String>,
+}
+
+/// A line of `[checks]`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Check", example = serde_json::json!({ "check": "due_date >= order_date" }))]
+pub struct CheckWritten {
+    /// An expression over the columns: a record for which it is false is rejected. One for which it is NULL, as a value is
+    /// missing, passes.
+    #[schemars(required)]
+    pub check: Option<String>,
+    /// What is said of such a record, in words for those who correct it. Left out: a sentence with the expression.
+    pub message: Option<String>,
+}
+
 /// A number of records, or a percentage of those read.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -238,6 +267,9 @@ pub struct ColumnWritten {
     /// the file has no header, its number from 1. Left out: the name of the target's column. Names are compared
     /// trimmed and without case.
     pub from: Option<FromWritten>,
+    /// An expression over other columns that gives the value, instead of a column of the file: `quantity * unit_price`.
+    /// Without `type`, the column is of the expression's own type.
+    pub value: Option<String>,
     /// The type of the values.
     #[serde(rename = "type", default)]
     pub value_type: TypeName,
@@ -300,6 +332,8 @@ pub struct ColumnWritten {
     /// What a local time means that exists twice, when clocks are turned back.
     #[serde(default)]
     pub ambiguous: Ambiguous,
+    /// The value must stand in a table or file of others, or is replaced by what stands there beside it.
+    pub lookup: Option<LookupWritten>,
     /// Each value may stand in one record of the file only.
     #[serde(default)]
     pub unique: bool,
@@ -319,6 +353,37 @@ pub struct ColumnWritten {
 
 fn yes() -> bool {
     true
+}
+
+/// `lookup` of a column
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct LookupWritten {
+    /// The table, as it stands when the delivery begins.
+    pub table: Option<String>,
+    /// A CSV file in `mappings/lookups` instead: UTF-8, commas, and a header.
+    pub file: Option<String>,
+    /// The connection of the table. Left out: that of the target.
+    pub connection: Option<String>,
+    /// The column of the table that holds the values. For several, `{ iso2 = "country", year = "year" }`: for each column
+    /// of the table, the column of this mapping that is looked up in it. Numbers and dates compare by value, texts bytewise.
+    #[schemars(required)]
+    pub key: Option<LookupKeyWritten>,
+    /// The column of the table whose value takes the place, before type and rules. Left out: the value stays, but must be
+    /// there.
+    pub value: Option<String>,
+}
+
+/// The key of a lookup.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum LookupKeyWritten {
+    /// One column of the table.
+    One(String),
+    /// Several, each with the column of the mapping.
+    Several(IndexMap<String, String>),
 }
 
 /// Where a column's text comes from.

@@ -1,9 +1,9 @@
 //! A record that did not pass, and everything that was found wrong with it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Which rule a violation broke. The codes are part of the report format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
     /// A wrong number of fields.
     Columns,
@@ -35,13 +35,22 @@ pub enum Rule {
     Unique,
     /// The key stands in an earlier record of the file, or (mode insert) in the table.
     Key,
+    /// Is not in the lookup table.
+    Lookup,
+    /// The filter cannot tell whether the record counts.
+    Filter,
+    /// A check of the mapping does not hold; its code, `check:NAME`.
+    Check(Arc<str>),
     /// The database refused the row.
     Target,
     /// A row of a corrected file that cannot be taken.
     Correction,
 }
 
-/// Every rule, in the order of the reference.
+/// How the codes of checks begin.
+const CHECK: &str = "check:";
+
+/// Every rule but the checks, which mappings name, in the order of the reference.
 pub const RULES: &[Rule] = &[
     Rule::Columns,
     Rule::Quote,
@@ -58,6 +67,8 @@ pub const RULES: &[Rule] = &[
     Rule::Is,
     Rule::Unique,
     Rule::Key,
+    Rule::Lookup,
+    Rule::Filter,
     Rule::Target,
     Rule::Correction,
 ];
@@ -65,7 +76,7 @@ pub const RULES: &[Rule] = &[
 impl Rule {
     /// The code that stands in reports.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Columns => "columns",
             Self::Quote => "quote",
@@ -82,6 +93,9 @@ impl Rule {
             Self::Is => "is",
             Self::Unique => "unique",
             Self::Key => "key",
+            Self::Lookup => "lookup",
+            Self::Filter => "filter",
+            Self::Check(code) => code,
             Self::Target => "target",
             Self::Correction => "correction",
         }
@@ -90,7 +104,28 @@ impl Rule {
     /// The rule with this code, if there is one.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
-        RULES.iter().copied().find(|rule| rule.code() == code)
+        match code.strip_prefix(CHECK) {
+            Some(_) => Some(Self::Check(code.into())),
+            None => RULES.iter().find(|rule| rule.code() == code).cloned(),
+        }
+    }
+
+    /// The rule of the mapping's check of this name.
+    #[must_use]
+    pub fn check(name: &str) -> Self {
+        Self::Check(format!("{CHECK}{name}").into())
+    }
+
+    /// True when it is about several columns of a record together, each of which may be sound.
+    #[must_use]
+    pub fn is_of_expressions(&self) -> bool {
+        matches!(self, Self::Check(_) | Self::Filter)
+    }
+
+    /// True when a record that broke it has no columns, if the violation names none.
+    #[must_use]
+    pub fn leaves_no_columns(&self) -> bool {
+        matches!(self, Self::Columns | Self::Quote | Self::Encoding | Self::Size)
     }
 }
 
@@ -110,7 +145,7 @@ pub struct Violation {
     /// The value as it stood in the file, at most [`MAX_VALUE_BYTES`] of it.
     pub value: Box<str>,
     /// What is wrong, as the rest of a sentence that begins with the column or "the record":
-    /// "is not a date like 31/12/2025".
+    /// "is not a date like 31/12/2025". Of a check it is the whole sentence, as the mapping has it.
     pub message: Box<str>,
 }
 

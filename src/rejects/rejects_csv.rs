@@ -5,7 +5,7 @@ use std::{borrow::Cow, io::Write};
 use super::{Context, ReportError, column_of_file, csv_error, finish_csv, shown_value, spreadsheet::protect};
 use crate::{
     formats::text,
-    model::{Reject, printable},
+    model::{Reject, Rule, printable},
     validate::Seal,
 };
 
@@ -104,7 +104,10 @@ fn problems(reject: &Reject, context: Context<'_>) -> String {
     }
     for violation in &reject.violations {
         let Some(column) = violation.column else {
-            parts.push(format!("the record {}", violation.message));
+            parts.push(match violation.rule {
+                Rule::Check(_) => violation.message.to_string(),
+                _ => format!("the record {}", violation.message),
+            });
             continue;
         };
         let name = column_of_file(context.seal, column);

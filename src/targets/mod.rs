@@ -15,6 +15,8 @@ pub mod sqlite;
 pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
 pub use mirror::{MOST_SCOPES, Mirror, Vanished, Vanishing};
 
+use std::ops::ControlFlow;
+
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use thiserror::Error;
@@ -111,6 +113,37 @@ pub struct LoadId<'a> {
     pub delivery: DeliveryId,
 }
 
+/// What is read of a table that others are looked up in.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadSpec<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// Its columns.
+    pub columns: &'a [String],
+}
+
+/// How the values of a table's column compare with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compares {
+    /// As texts, bytewise.
+    Text,
+    /// As numbers: 007 is 7.
+    Number,
+    /// As days.
+    Date,
+    /// As instants.
+    Timestamp,
+}
+
+/// Takes the rows of a table that is read.
+pub trait RowSink {
+    /// How the values of each column that was asked for compare; once, before any row.
+    fn begin(&mut self, compares: &[Compares]);
+
+    /// A row: a text for each column, none for NULL. Nothing more is read after a break.
+    fn row(&mut self, row: &[Option<&str>]) -> ControlFlow<()>;
+}
+
 /// Opens connections to one database.
 pub trait Target: Send + Sync {
     /// Compares the table with what the mapping wants; reads only.
@@ -145,6 +178,14 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// A fault, or [`TargetError::Misfit`] when the table does not fit.
     fn compare(&self, spec: &TableSpec, schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError>;
+
+    /// Reads some columns of a table as it stands at one moment, whoever made it, without writing anything. Values come in
+    /// their plain texts.
+    ///
+    /// # Errors
+    /// [`TargetError::Misfit`] when the table has no such columns; [`TargetError::Passing`] when it or its database is not
+    /// there; other faults.
+    fn read(&self, spec: ReadSpec<'_>, sink: &mut dyn RowSink) -> Result<(), TargetError>;
 }
 
 /// Whether a table fits its mapping.

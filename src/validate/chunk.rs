@@ -1,22 +1,26 @@
 //! The pure step: one chunk of records in; rows, violations, key hashes and partial totals out.
 //!
-//! It knows nothing of other chunks, reads no clock and touches no disk, so it runs on any thread, in any order, and
-//! may be repeated to the same effect.
+//! It knows nothing of other chunks, reads no clock and writes nothing, so it runs on any thread, in any order, and may be
+//! repeated to the same effect. The one thing that it may read is a snapshot of a lookup table, which never changes.
 
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray, cast::AsArray, types};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
 
 use super::{
-    column::{self, Fields, Findings},
+    ValidateError,
+    column::Findings,
+    computed::{self, Computing, Moment, Raw, Sheet},
     keys::KeyHash,
+    lookup::Snapshots,
 };
 use crate::{
     formats::{Chunk, Records, Splitter},
-    mapping::plan::Plan,
+    mapping::{expression::Facts, plan::Plan},
+    model::Violation,
 };
 
 /// What the pure step needs besides the chunk.
@@ -24,15 +28,16 @@ use crate::{
 pub struct PureStep {
     plan: Arc<Plan>,
     splitter: Arc<dyn Splitter>,
-    /// The columns that the file holds: (index in the plan, the file's column).
-    present: Vec<(usize, usize)>,
+    /// For each column of the plan, the file's column that it takes.
+    layout: Vec<Option<usize>>,
+    /// For each column of the plan, whether it is part of the rows.
+    written: Vec<bool>,
     schema: SchemaRef,
-    /// Index into `present` of each key column; empty when the file lacks one of them.
+    /// The key columns of the plan; empty when the file lacks one of them.
     key: Vec<usize>,
-    /// Index into `present` of each column whose values must be unique.
+    /// The columns of the plan whose values must be unique.
     unique: Vec<usize>,
-    /// Index into `present` of each control column.
-    controls: Vec<usize>,
+    computing: Computing,
     /// Keys the hashes of keys, so that nobody can make two of them meet.
     secret: [u64; 2],
 }
@@ -44,6 +49,8 @@ pub struct Checked {
     pub chunk: Chunk,
     /// Its records as they were split.
     pub records: Records,
+    /// Its columns.
+    pub sheet: Sheet,
     /// One row a record; those of records with violations are of no use.
     pub rows: RecordBatch,
     /// (record of the chunk, violation), by record, then column.
@@ -61,42 +68,34 @@ pub struct Checked {
 pub type UniqueHashes = (usize, Vec<Option<KeyHash>>);
 
 impl PureStep {
-    /// The step for one file under `plan`. `layout` says which of the file's columns each plan column takes.
+    /// The step for one file under `plan`. `layout` says which of the file's columns each plan column takes, `facts` is
+    /// what expressions may ask of the file and its delivery, `snapshots` are the plan's lookup tables.
     #[must_use]
     pub fn new(
         plan: Arc<Plan>,
         splitter: Arc<dyn Splitter>,
         layout: &[Option<usize>],
         secret: [u64; 2],
+        (facts, snapshots): (&Arc<Facts>, &Arc<Snapshots>),
     ) -> Self {
-        let present: Vec<(usize, usize)> =
-            layout.iter().enumerate().filter_map(|(index, place)| Some((index, (*place)?))).collect();
-        let of_plan = |index: &usize| present.iter().position(|(plan_index, _)| plan_index == index);
-        let fields: Vec<Field> = present
-            .iter()
-            .filter_map(|(index, _)| plan.columns.get(*index))
-            .map(|column| Field::new(&column.name, column.value_type.arrow(), true))
-            .collect();
-        let key: Option<Vec<usize>> = plan.table.key.iter().map(of_plan).collect();
-        let unique = (0..present.len())
-            .filter(|at| {
-                present.get(*at).and_then(|(index, _)| plan.columns.get(*index)).is_some_and(|c| c.unique)
-            })
-            .collect();
-        let controls = plan.control_columns.iter().filter_map(of_plan).collect();
+        let written = plan.written(layout);
+        let is_written = |column: &usize| written.get(*column).copied().unwrap_or(false);
+        let has_key = plan.table.key.iter().all(is_written);
+        let unique = |column: &usize| plan.columns.get(*column).is_some_and(|column| column.unique);
         Self {
             splitter,
-            schema: Arc::new(Schema::new(fields)),
-            key: key.unwrap_or_default(),
-            unique,
-            controls,
-            present,
+            schema: plan.row_schema(layout),
+            key: if has_key { plan.table.key.clone() } else { Vec::new() },
+            unique: (0..plan.columns.len()).filter(is_written).filter(unique).collect(),
+            layout: layout.to_vec(),
+            computing: Computing::new(&plan, facts, snapshots),
+            written,
             plan,
             secret,
         }
     }
 
-    /// The columns of the rows: those of the plan that the file holds, in the plan's order.
+    /// The columns of the rows: those of the plan that the file holds or that are computed, in the plan's order.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -105,8 +104,9 @@ impl PureStep {
     /// Runs the step. `records` are split anew; what they held is gone.
     ///
     /// # Errors
-    /// Never for what stands in a file; only if the plan's own columns did not fit together.
-    pub fn run(&self, mut chunk: Chunk, mut records: Records) -> Result<Checked, arrow_schema::ArrowError> {
+    /// Never for what stands in a file; only what the disk says under a large lookup table, or if the plan's own columns did
+    /// not fit together.
+    pub fn run(&self, mut chunk: Chunk, mut records: Records) -> Result<Checked, ValidateError> {
         chunk.check_text();
         self.splitter.split(&chunk, &mut records);
         let mut broken = vec![false; records.len()];
@@ -116,43 +116,82 @@ impl PureStep {
             }
         }
         let mut findings = std::mem::take(&mut records.faults);
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.present.len());
+        let mut sheet = Sheet::new(self.layout.len(), broken);
         {
             let text = records.text(&chunk);
-            for (index, place) in &self.present {
-                let Some(column) = self.plan.columns.get(*index) else { continue };
-                let fields = Fields { records: &records, text: &text, broken: &broken, place: *place };
-                arrays.push(column::run(column, *index as u16, &fields, &mut findings));
-            }
+            let raw = Raw { records: &records, text: &text, layout: &self.layout };
+            self.computing.read(raw, &mut sheet, &mut findings)?;
+            self.computing.run(raw, &mut sheet, &mut findings, Moment::Pure)?;
         }
-        for (record, former) in records.former.iter_mut().enumerate() {
-            findings.extend(former.wrong.drain(..).map(|violation| (record as u32, violation)));
-        }
-        // Columns were visited one after the other; within a record their order stays.
-        findings.sort_by_key(|(record, _)| *record);
-        let keys =
-            if self.key.is_empty() { Vec::new() } else { self.hash(&arrays, &self.key, records.len()) };
-        let unique = self.unique.iter().map(|at| self.unique_hashes(&arrays, *at, records.len())).collect();
-        let controls = self.controls.iter().map(|at| self.sum(&arrays, *at, &broken, &findings)).collect();
-        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(records.len()));
-        let rows = RecordBatch::try_new_with_options(self.schema(), arrays, &options)?;
-        Ok(Checked { chunk, records, rows, findings, keys, unique, controls })
+        let rows = RecordBatch::new_empty(self.schema());
+        let (keys, unique, controls) = (Vec::new(), Vec::new(), Vec::new());
+        let checked = Checked { chunk, records, sheet, rows, findings, keys, unique, controls };
+        if self.computing.needs_order() { Ok(checked) } else { self.close(checked) }
     }
 
-    fn unique_hashes(&self, arrays: &[ArrayRef], at: usize, count: usize) -> UniqueHashes {
-        let hashes = self.hash(arrays, &[at], count);
-        let known = |row: &usize| arrays.get(at).is_some_and(|array| array.is_valid(*row));
-        let column = self.present.get(at).map_or(0, |(index, _)| *index);
-        (column, hashes.into_iter().enumerate().map(|(row, hash)| known(&row).then_some(hash)).collect())
+    /// Does what has to know the number of the chunk's first record, if anything does. This belongs to the sequenced step.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn conclude(&self, mut checked: Checked, first_record: u64) -> Result<Checked, ValidateError> {
+        if !self.computing.needs_order() {
+            return Ok(checked);
+        }
+        let former = checked.records.former.iter().map(|former| former.position.record);
+        let numbers: Vec<u64> = former.collect();
+        let moment = Moment::InOrder { first_record, numbers: &numbers };
+        {
+            let text = checked.records.text(&checked.chunk);
+            let raw = Raw { records: &checked.records, text: &text, layout: &self.layout };
+            self.computing.run(raw, &mut checked.sheet, &mut checked.findings, moment)?;
+        }
+        self.close(checked)
+    }
+
+    /// All columns are there: what is left are hashes, sums and rows.
+    fn close(&self, mut checked: Checked) -> Result<Checked, ValidateError> {
+        let (sheet, findings) = (&mut checked.sheet, &mut checked.findings);
+        let controls = self.plan.control_columns.iter().map(|column| sum(sheet, *column, findings));
+        checked.controls = controls.collect();
+        for (record, former) in checked.records.former.iter_mut().enumerate() {
+            // What is known of a corrected record whatever it is now, no filter takes away.
+            if let Some(filtered) = sheet.filtered.get_mut(record).filter(|_| !former.wrong.is_empty()) {
+                *filtered = false;
+            }
+            findings.extend(former.wrong.drain(..).map(|violation| (record as u32, violation)));
+        }
+        if !sheet.filtered.is_empty() {
+            // What is left out is no business of anybody's.
+            findings.retain(|(record, _)| !sheet.filtered.get(*record as usize).copied().unwrap_or(false));
+        }
+        // Columns were visited one after the other.
+        let sheet = &*sheet;
+        findings.sort_by_key(|(record, violation)| (*record, computed::place(violation)));
+        if !self.key.is_empty() {
+            checked.keys = self.hash(sheet, &self.key);
+        }
+        checked.unique = self.unique.iter().map(|column| self.unique_hashes(sheet, *column)).collect();
+        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(sheet.records));
+        let columns = sheet.arrays.iter().zip(&self.written).filter(|(_, written)| **written);
+        let columns = columns.filter_map(|(array, _)| array.clone()).collect();
+        checked.rows = RecordBatch::try_new_with_options(self.schema(), columns, &options)?;
+        Ok(checked)
+    }
+
+    fn unique_hashes(&self, sheet: &Sheet, column: usize) -> UniqueHashes {
+        let array = sheet.arrays.get(column).and_then(Option::as_ref);
+        let known = |row: usize| array.is_some_and(|array| array.is_valid(row));
+        let hashes = self.hash(sheet, &[column]).into_iter().enumerate();
+        (column, hashes.map(|(row, hash)| known(row).then_some(hash)).collect())
     }
 
     /// One hash a row over the values of the columns `of`.
-    fn hash(&self, arrays: &[ArrayRef], of: &[usize], count: usize) -> Vec<KeyHash> {
+    fn hash(&self, sheet: &Sheet, of: &[usize]) -> Vec<KeyHash> {
         let [k0, k1] = self.secret;
         let fresh = SipHasher13::new_with_keys(k0, k1);
-        let columns: Vec<HashedColumn<'_>> =
-            of.iter().filter_map(|at| arrays.get(*at)).map(HashedColumn::new).collect();
-        (0..count)
+        let arrays = of.iter().filter_map(|column| sheet.arrays.get(*column)?.as_ref());
+        let columns: Vec<HashedColumn<'_>> = arrays.map(HashedColumn::new).collect();
+        (0..sheet.records)
             .map(|row| {
                 let mut hasher = fresh;
                 for column in &columns {
@@ -163,24 +202,24 @@ impl PureStep {
             })
             .collect()
     }
+}
 
-    fn sum(&self, arrays: &[ArrayRef], at: usize, broken: &[bool], findings: &Findings) -> (i128, u64) {
-        let Some(array) = arrays.get(at) else { return (0, broken.len() as u64) };
-        let sum = match array.data_type() {
-            DataType::Decimal128(..) => {
-                array.as_primitive::<types::Decimal128Type>().iter().flatten().fold(0i128, i128::wrapping_add)
-            }
-            DataType::Int64 => {
-                array.as_primitive::<types::Int64Type>().iter().flatten().map(i128::from).sum()
-            }
-            _ => 0,
-        };
-        let column = self.present.get(at).map(|(index, _)| *index as u16);
-        let unread =
-            findings.iter().filter(|(_, violation)| violation.column == column && column.is_some()).count();
-        let without = broken.iter().filter(|broken| **broken).count();
-        (sum, (unread + without) as u64)
-    }
+/// The sum of a column over a chunk, in units of its last digit, and the records whose value is not known.
+fn sum(sheet: &Sheet, column: usize, findings: &Findings) -> (i128, u64) {
+    let Some(array) = sheet.arrays.get(column).and_then(Option::as_ref) else {
+        return (0, sheet.records as u64);
+    };
+    let sum = match array.data_type() {
+        DataType::Decimal128(..) => {
+            array.as_primitive::<types::Decimal128Type>().iter().flatten().fold(0i128, i128::wrapping_add)
+        }
+        DataType::Int64 => array.as_primitive::<types::Int64Type>().iter().flatten().map(i128::from).sum(),
+        _ => 0,
+    };
+    let of_column = |(_, violation): &&(u32, Violation)| violation.column.map(usize::from) == Some(column);
+    let unread = findings.iter().filter(of_column).count();
+    let without = sheet.broken.iter().filter(|broken| **broken).count();
+    (sum, (unread + without) as u64)
 }
 
 /// A column whose values go into a hash, so that equal values give equal hashes and different ones do not run into

@@ -11,6 +11,7 @@ use arrow_array::{
 };
 use std::{borrow::Cow, sync::Arc};
 
+use super::looking::{Looked, Looker};
 use crate::{
     formats::{Records, Span},
     mapping::plan::{Bound, Bounds, Case, Column, TextRule, ValueParser},
@@ -22,6 +23,7 @@ use crate::{
 };
 
 /// What a chunk's column pass works on.
+#[derive(Clone, Copy)]
 pub struct Fields<'a> {
     /// The chunk's records.
     pub records: &'a Records,
@@ -33,16 +35,33 @@ pub struct Fields<'a> {
     pub place: usize,
 }
 
+impl<'a> Fields<'a> {
+    /// The text of the field of a record.
+    pub(super) fn of(&self, record: usize) -> &'a str {
+        let number = record * self.records.width + self.place;
+        let span = self.records.spans.get(number).copied().unwrap_or_default();
+        let text = if span.start & Span::SCRATCH == 0 { self.text } else { &self.records.scratch };
+        text.get(span.range()).unwrap_or_default()
+    }
+}
+
 /// Violations of one column: (record of the chunk, violation), in record order.
 pub type Findings = Vec<(u32, Violation)>;
 
 /// Runs `column`, the plan's number `index`, over the chunk. The array has one entry a record; a record that has no
-/// columns or breaks a rule of this one has a NULL in it.
-pub fn run(column: &Column, index: u16, fields: &Fields<'_>, findings: &mut Findings) -> ArrayRef {
+/// columns or breaks a rule of this one has a NULL in it. With a `looker`, each text is replaced by what it finds, before
+/// type and rules.
+pub(super) fn run(
+    column: &Column,
+    index: u16,
+    fields: &Fields<'_>,
+    looker: Option<&mut Looker<'_>>,
+    findings: &mut Findings,
+) -> ArrayRef {
     let count = fields.records.len();
     // A regex of one's own is matched without asking other threads for its working memory.
     let rules = column.rules.clone();
-    let pass = Pass { column, rules: &rules, index, fields, findings };
+    let pass = Pass { column, rules: &rules, index, fields, looker, findings };
     match &column.parser {
         ValueParser::Text => {
             let mut sink = TextSink(text_builder(fields, count));
@@ -140,7 +159,7 @@ pub fn run(column: &Column, index: u16, fields: &Fields<'_>, findings: &mut Find
 }
 
 /// What is wrong with a value: the rule and the message.
-type Wrong = (Rule, Cow<'static, str>);
+pub(super) type Wrong = (Rule, Cow<'static, str>);
 
 /// Turns texts into the values of one column and collects them.
 trait Sink {
@@ -232,20 +251,21 @@ fn not_typed(error: ValueError) -> Wrong {
     (Rule::Type, error.0)
 }
 
-type BoundsOf<'a, T> = (Option<&'a Bound<T>>, Option<&'a Bound<T>>);
+pub(super) type BoundsOf<'a, T> = (Option<&'a Bound<T>>, Option<&'a Bound<T>>);
 
-fn integer_bounds(bounds: &Bounds) -> BoundsOf<'_, i64> {
+pub(super) fn integer_bounds(bounds: &Bounds) -> BoundsOf<'_, i64> {
     match bounds {
         Bounds::Integer { min, max } => (min.as_ref(), max.as_ref()),
         _ => (None, None),
     }
 }
 
-fn bounded<T: PartialOrd + Copy>(
-    value: Result<T, ValueError>,
-    (min, max): BoundsOf<'_, T>,
-) -> Result<T, Wrong> {
-    let value = value.map_err(not_typed)?;
+fn bounded<T: PartialOrd + Copy>(value: Result<T, ValueError>, bounds: BoundsOf<'_, T>) -> Result<T, Wrong> {
+    within(value.map_err(not_typed)?, bounds)
+}
+
+/// The value, if it is within these bounds.
+pub(super) fn within<T: PartialOrd + Copy>(value: T, (min, max): BoundsOf<'_, T>) -> Result<T, Wrong> {
     if let Some(min) = min
         && value < min.value
     {
@@ -259,20 +279,21 @@ fn bounded<T: PartialOrd + Copy>(
     Ok(value)
 }
 
-struct Pass<'a> {
+struct Pass<'a, 'l> {
     column: &'a Column,
     rules: &'a [TextRule],
     index: u16,
     fields: &'a Fields<'a>,
+    looker: Option<&'a mut Looker<'l>>,
     findings: &'a mut Findings,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Pass<'a, '_> {
     fn drive<S: Sink>(mut self, sink: &mut S) {
         let records = self.fields.records;
         // A column that stands beyond the record has no spans; the format never gives such a layout.
         let spans = records.spans.iter().skip(self.fields.place).step_by(records.width.max(1));
-        let mut folded = String::new();
+        let (mut folded, mut found) = (String::new(), String::new());
         let mut undecodable = records.undecodable.iter().peekable();
         for (record, (span, broken)) in spans.zip(self.fields.broken).enumerate() {
             let record = record as u32;
@@ -284,27 +305,51 @@ impl<'a> Pass<'a> {
                 self.find(record, field, Rule::Encoding, what.into());
                 sink.append(None);
             } else {
-                self.take(record, field, &mut folded, sink);
+                self.take(record, field, &mut folded, &mut found, sink);
             }
         }
     }
 
     #[inline]
-    fn take<S: Sink>(&mut self, record: u32, field: &str, folded: &mut String, sink: &mut S) {
+    fn take<S: Sink>(
+        &mut self,
+        record: u32,
+        field: &str,
+        folded: &mut String,
+        found: &mut String,
+        sink: &mut S,
+    ) {
         let column = self.column;
-        let Some(text) = prepare(column, field, folded) else {
+        let Some(mut text) = prepare(column, field, folded) else {
             if column.required {
                 self.find(record, field, Rule::Required, "is required, but empty".into());
             }
             sink.append(None);
             return;
         };
+        if let Some(looker) = &mut self.looker {
+            let looked = looker.look(record as usize, text, found);
+            let wrong = wrong_lookup(column, looker, looked);
+            if looked != Looked::Found {
+                if let Some((rule, message)) = wrong {
+                    self.find(record, field, rule, message);
+                }
+                sink.append(None);
+                return;
+            }
+            text = found;
+        }
         let mut value = match sink.parse(text) {
             Ok(value) => Some(value),
             Err((rule, message)) => {
+                let is_none = rule == Rule::Type;
+                let message = match &self.looker {
+                    Some(looker) => format!("has a value in {} that {message}", looker.name()).into(),
+                    None => message,
+                };
                 self.find(record, field, rule, message);
                 // A value that is out of bounds is one, so the other rules are about it too.
-                if rule == Rule::Type {
+                if is_none {
                     sink.append(None);
                     return;
                 }
@@ -350,6 +395,17 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// What is wrong with a value that was looked up in vain; none when nothing is.
+pub(super) fn wrong_lookup(column: &Column, looker: &Looker<'_>, looked: Looked) -> Option<Wrong> {
+    match looked {
+        Looked::Found | Looked::Unknown => None,
+        Looked::Missing => Some(looker.missing()),
+        Looked::Null | Looked::Nothing => column
+            .required
+            .then(|| (Rule::Required, format!("is required, but has no value in {}", looker.name()).into())),
+    }
+}
+
 /// The text that is typed and checked, or none when there is no value. `folded` serves when it has to be made anew.
 #[inline]
 fn prepare<'a>(column: &'a Column, field: &'a str, folded: &'a mut String) -> Option<&'a str> {
@@ -385,7 +441,7 @@ fn is_space(c: char) -> bool {
 }
 
 #[inline]
-fn check(rule: &TextRule, text: &str) -> Result<(), Wrong> {
+pub(super) fn check(rule: &TextRule, text: &str) -> Result<(), Wrong> {
     match rule {
         TextRule::MinLength(least) => {
             if text.len() >= *least && text.chars().count() >= *least {

@@ -6,8 +6,12 @@
 
 pub mod chunk;
 pub mod column;
+pub mod computed;
 pub mod keys;
+mod looking;
+pub mod lookup;
 mod rejected_keys;
+mod ruled;
 pub mod sequence;
 pub mod store;
 pub mod superseded;

@@ -54,12 +54,12 @@ impl RejectedKeysWriter {
         for found in findings.chunk_by(|(one, _), (other, _)| one == other) {
             let Some((record, _)) = found.first() else { continue };
             // A key or value that stands twice was read.
-            let spoils = |column: Option<u16>, rule: Rule| {
-                column.is_none_or(|column| self.columns.contains(&column))
-                    && !matches!(rule, Rule::Key | Rule::Unique)
+            let spoils = |column: Option<u16>, rule: &Rule| match column {
+                Some(column) => self.columns.contains(&column) && !matches!(rule, Rule::Key | Rule::Unique),
+                None => !rule.is_of_expressions(),
             };
             let known = keys.columns().iter().all(|array| array.is_valid(*record as usize));
-            if known && !found.iter().any(|(_, violation)| spoils(violation.column, violation.rule)) {
+            if known && !found.iter().any(|(_, violation)| spoils(violation.column, &violation.rule)) {
                 if let Some(slot) = readable.get_mut(*record as usize) {
                     *slot = true;
                 }

@@ -3,7 +3,7 @@
 //! It numbers the records, watches keys and unique values (which may extend the reject mask), adds up totals, and puts
 //! rows and rejects aside in the work file. Rejected records neither claim nor violate keys.
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, io, path::Path, sync::Arc};
 
 use arrow_array::{BooleanArray, UInt32Array, UInt64Array};
 
@@ -11,6 +11,7 @@ use super::{
     ValidateError,
     chunk::{Checked, PureStep, UniqueHashes},
     column::Findings,
+    computed::Sheet,
     keys::{KeyHash, KeyIndex},
     rejected_keys::RejectedKeysWriter,
     superseded::SupersededWriter,
@@ -41,6 +42,7 @@ pub struct Sequence {
     records: u64,
     lines: u64,
     rejected: u64,
+    filtered: u64,
     superseded_count: u64,
     violations: BTreeMap<Rule, u64>,
     controls: Vec<(i128, u64)>,
@@ -88,6 +90,7 @@ impl Sequence {
             records: 0,
             lines: opened.lines_before,
             rejected: 0,
+            filtered: 0,
             superseded_count: 0,
             violations: BTreeMap::new(),
             controls: vec![(0, 0); plan.control_columns.len()],
@@ -104,14 +107,17 @@ impl Sequence {
         self.records
     }
 
-    /// Takes the next chunk in file order, and gives its buffers back.
+    /// Takes the next chunk in file order, and gives its buffers back. `step` is the one that it comes from.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn take(&mut self, checked: Checked) -> Result<(Chunk, Records), ValidateError> {
-        let Checked { chunk, mut records, rows, mut findings, keys, unique, controls } = checked;
+    pub fn take(&mut self, step: &PureStep, checked: Checked) -> Result<(Chunk, Records), ValidateError> {
+        let checked = step.conclude(checked, self.records + 1)?;
+        let Checked { chunk, mut records, sheet, rows, mut findings, keys, unique, controls } = checked;
         let count = records.len();
-        let mut keep = vec![true; count];
+        let mut keep = sheet.filtered.iter().map(|filtered| !filtered).collect::<Vec<bool>>();
+        self.filtered += keep.iter().filter(|keep| !**keep).count() as u64;
+        keep.resize(count, true);
         for (record, _) in &findings {
             if let Some(slot) = keep.get_mut(*record as usize) {
                 *slot = false;
@@ -119,7 +125,7 @@ impl Sequence {
         }
         {
             let text = records.text(&chunk);
-            let view = View { chunk: &chunk, records: &records, text: &text };
+            let view = View { chunk: &chunk, records: &records, text: &text, sheet: &sheet };
             let found = findings.len();
             self.claim(&view, &keys, &unique, &mut keep, &mut findings)?;
             if findings.len() > found {
@@ -175,9 +181,10 @@ impl Sequence {
             encoding: self.encoding.to_owned(),
             layout: self.layout,
             read: self.records,
-            good: self.records - self.rejected - self.superseded_count,
+            good: self.records - self.rejected - self.filtered - self.superseded_count,
             superseded: self.superseded_count,
             rejected: self.rejected,
+            filtered: self.filtered,
             unreadable_keys,
             violations: self
                 .violations
@@ -216,7 +223,9 @@ impl Sequence {
             while let Some((_, violation)) = findings.next_if(|(other, _)| other == at) {
                 is_readable &= self.leaves_key(violation);
             }
+            let is_known = |column: &usize| view.sheet.is_known(*column, *at as usize);
             if is_readable
+                && self.plan.table.key.iter().all(is_known)
                 && self.reject_keys.len() < self.most_reject_keys
                 && let Some(key) = keys.get(*at as usize)
             {
@@ -227,7 +236,10 @@ impl Sequence {
 
     /// True when a record of which this was found has a key all the same.
     fn leaves_key(&self, violation: &Violation) -> bool {
-        violation.column.is_some_and(|column| !self.plan.table.key.contains(&usize::from(column)))
+        match violation.column {
+            Some(column) => !self.plan.table.key.contains(&usize::from(column)),
+            None => violation.rule.is_of_expressions(),
+        }
     }
 
     /// Lets the records that pass claim their keys and unique values; those that cannot are rejected.
@@ -308,7 +320,7 @@ impl Sequence {
                 wrong.push(Violation {
                     column: Some(*column as u16),
                     rule: Rule::Unique,
-                    value: reported(self.field(view, at, *column)).into(),
+                    value: reported(&self.value(view, at, *column)).into(),
                     message: format!("must be unique, but stands in record {earlier} already").into(),
                 });
             }
@@ -326,19 +338,22 @@ impl Sequence {
 
     fn key_violation(&self, view: &View<'_>, at: usize, earlier: u64) -> Violation {
         let key = &self.plan.table.key;
+        let values: Vec<(usize, Cow<'_, str>)> =
+            key.iter().map(|column| (*column, self.value(view, at, *column))).collect();
+        let value = |column| values.iter().find(|(of, _)| *of == column).map(|(_, value)| &**value);
         Violation {
             column: key.first().map(|column| *column as u16),
             rule: Rule::Key,
-            value: reported(&self.plan.joined(key, |column| Some(self.field(view, at, column)))).into(),
+            value: reported(&self.plan.joined(key, value)).into(),
             message: format!("repeats the key of record {earlier}").into(),
         }
     }
 
-    /// The text of the field that a plan column takes.
-    fn field<'a>(&self, view: &View<'a>, at: usize, column: usize) -> &'a str {
+    /// The text of the field that a plan column takes, or of the value that it computes.
+    fn value<'a>(&self, view: &View<'a>, at: usize, column: usize) -> Cow<'a, str> {
         match self.layout.get(column) {
-            Some(Some(place)) => view.field(at * view.records.width + place),
-            _ => "",
+            Some(Some(place)) => view.field(at * view.records.width + place).into(),
+            _ => view.sheet.text(column, at).unwrap_or_default().into(),
         }
     }
 
@@ -372,7 +387,7 @@ impl Sequence {
                 violations.push(violation);
             }
             for violation in &violations {
-                *self.violations.entry(violation.rule).or_default() += 1;
+                *self.violations.entry(violation.rule.clone()).or_default() += 1;
             }
             self.rejected += 1;
             let reject = self.reject(view, at as usize, violations);
@@ -386,7 +401,7 @@ impl Sequence {
         let place = records.places.get(at).copied().unwrap_or_default();
         let (start, length) = (place.byte as usize, place.length as usize);
         let is_whole =
-            |violation: &Violation| violation.column.is_none() && violation.rule != Rule::Correction;
+            |violation: &Violation| violation.column.is_none() && violation.rule.leaves_no_columns();
         let row = at * records.width;
         let no_fields = |mut spans: std::ops::Range<usize>| spans.all(|span| view.field(span).is_empty());
         // What cannot be taken of a corrected file may have columns all the same.
@@ -420,6 +435,7 @@ struct View<'a> {
     chunk: &'a Chunk,
     records: &'a Records,
     text: &'a str,
+    sheet: &'a Sheet,
 }
 
 impl<'a> View<'a> {

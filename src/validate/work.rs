@@ -62,6 +62,9 @@ pub struct Seal {
     pub good: u64,
     /// Records that a later record of the file made void.
     pub superseded: u64,
+    /// Records that the filter leaves out.
+    #[serde(default)]
+    pub filtered: u64,
     /// Records rejected by validation.
     pub rejected: u64,
     /// Those of them, in mode mirror, whose key cannot be read.

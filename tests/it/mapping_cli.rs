@@ -160,7 +160,8 @@ fn the_schema_is_json_and_describes_every_key_of_a_mapping() {
     assert_eq!(
         keys(&schema, "/properties"),
         words(
-            "match source waits_for wait_limit order on_duplicate empty_file shared format target rejects columns"
+            "match source waits_for wait_limit order on_duplicate empty_file shared format target rejects filter \
+             columns checks"
         )
     );
     assert_eq!(
@@ -178,8 +179,8 @@ fn the_schema_is_json_and_describes_every_key_of_a_mapping() {
     assert_eq!(
         keys(&schema, "/$defs/Column/properties"),
         words(
-            "from type required default null empty trim min_length max_length pattern one_of map case is format pivot min max \
-             decimal_mark group_mark negative strip true false timezone ambiguous unique compare write on_null sensitive"
+            "from value type required default null empty trim min_length max_length pattern one_of map case is format pivot min max \
+             decimal_mark group_mark negative strip true false timezone ambiguous lookup unique compare write on_null sensitive"
         )
     );
     assert_eq!(schema["additionalProperties"], false, "unknown keys are marked in the editor too");

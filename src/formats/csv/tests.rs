@@ -26,7 +26,7 @@ fn window(bytes: &[u8]) -> Window {
 }
 
 /// One record as a reader sees it: its byte in the file, its raw bytes, its line, and its fields or its fault.
-type Seen = (u64, Vec<u8>, u64, Result<Vec<String>, &'static str>);
+type Seen = (u64, Vec<u8>, u64, Result<Vec<String>, String>);
 
 fn split_all(chunks: Vec<Chunk>, splitter: &CsvSplitter) -> Vec<Seen> {
     let (mut seen, mut records, mut lines) = (Vec::new(), Records::default(), 0);
@@ -36,7 +36,7 @@ fn split_all(chunks: Vec<Chunk>, splitter: &CsvSplitter) -> Vec<Seen> {
             let range = place.byte as usize..(place.byte + place.length) as usize;
             let fault = records.faults.iter().find(|(record, _)| *record as usize == index);
             let fields = match fault {
-                Some((_, violation)) => Err(violation.rule.code()),
+                Some((_, violation)) => Err(violation.rule.code().to_owned()),
                 None => Ok((0..records.width).map(|column| records.text_of(&chunk, index, column)).collect()),
             };
             let (byte, line) = (chunk.byte + u64::from(place.byte), lines + u64::from(place.line));

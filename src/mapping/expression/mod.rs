@@ -97,6 +97,8 @@ pub struct Inputs<'a> {
     pub facts: &'a Facts,
     /// The number of the first record, from 1 after the header.
     pub first_record: u64,
+    /// The numbers of all records, where they do not follow one another; empty otherwise.
+    pub numbers: &'a [u64],
 }
 
 /// The values of a chunk.

@@ -92,7 +92,10 @@ impl Node {
             Self::Fact(fact) => fact.value(inputs.facts),
             Self::Record => {
                 let first = i64::try_from(inputs.first_record).unwrap_or(i64::MAX);
-                let number = |row: usize| first.saturating_add(row as i64);
+                let number = |row: usize| match inputs.numbers.get(row) {
+                    Some(number) => i64::try_from(*number).unwrap_or(i64::MAX),
+                    None => first.saturating_add(row as i64),
+                };
                 Vector::Integer(Fixed::Many((0..rows.len).map(number).collect(), None))
             }
             Self::And(operands) => logic(operands, inputs, rows, false),

@@ -80,7 +80,7 @@ impl Survey {
         for (record, violation) in &records.faults {
             if let Some(slot) = broken.get_mut(*record as usize) {
                 faults.note(
-                    violation.rule,
+                    violation.rule.clone(),
                     !*slot,
                     records.places.get(*record as usize).map_or(0, |place| place.line.into()),
                 );

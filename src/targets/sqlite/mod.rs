@@ -17,6 +17,7 @@ mod loads;
 mod lookup;
 mod mirror;
 mod plan;
+mod read;
 mod row_set;
 mod scopes;
 mod shape;
@@ -41,7 +42,7 @@ use self::{
     loads::Loads,
     snapshot::Snapshot,
 };
-use super::{Begun, Comparison, Fit, LoadId, TableSpec, Target, TargetError};
+use super::{Begun, Comparison, Fit, LoadId, ReadSpec, RowSink, TableSpec, Target, TargetError};
 
 /// How a database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,5 +275,16 @@ impl Target for SqliteTarget {
             self.row_memory(),
         )?;
         Ok(Box::new(comparison))
+    }
+
+    fn read(&self, spec: ReadSpec<'_>, sink: &mut dyn RowSink) -> Result<(), TargetError> {
+        if !self.exists()? {
+            return Err(TargetError::Passing(format!("{} is not there", self.faults.database())));
+        }
+        let connection = self.connect(OpenFlags::empty());
+        let opened = Snapshot::new(self.faults.path(), connection, self.options.busy_timeout);
+        let snapshot = opened.map_err(|error| self.faults.fault(&error))?;
+        read::read(&snapshot.connection, &self.faults, spec, sink)?;
+        snapshot.finish(&self.faults)
     }
 }

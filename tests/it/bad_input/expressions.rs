@@ -44,7 +44,7 @@ fn run(text: &str) -> Evaluated {
         None,
     ];
     let facts = Facts::default();
-    let inputs = Inputs { columns: &columns, len: 3, facts: &facts, first_record: 1 };
+    let inputs = Inputs { columns: &columns, len: 3, facts: &facts, first_record: 1, numbers: &[] };
     expression::compile(text, &scope()).expect("an expression").evaluate(&inputs, None)
 }
 

@@ -148,7 +148,7 @@ const SHAPES: [Shape; 4] = [
 ];
 
 /// Runs `wharf load --json FILE` in the site; gives its exit code, output and peak memory in bytes.
-fn run_measured(site: &Site, file: &str) -> (i32, serde_json::Value, u64) {
+pub(super) fn run_measured(site: &Site, file: &str) -> (i32, serde_json::Value, u64) {
     const MEASURE: &str = "import os, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)

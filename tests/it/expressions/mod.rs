@@ -48,7 +48,8 @@ fn ours(expression: &str, table: &Table) -> Result<(Type, Vec<Outcome>), String>
     let of = compile(expression)?.result();
     let text = compile(&format!("CAST(({expression}) AS text)"))?;
     let facts = table.facts();
-    let inputs = Inputs { columns: &table.columns, len: table.rows, facts: &facts, first_record: 1 };
+    let inputs =
+        Inputs { columns: &table.columns, len: table.rows, facts: &facts, first_record: 1, numbers: &[] };
     let evaluated = text.evaluate(&inputs, None);
     let mut outcomes: Vec<Outcome> =
         (0..table.rows).map(|row| Ok(wharf::model::value::text::text(&evaluated.values, row))).collect();

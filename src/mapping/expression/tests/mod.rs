@@ -70,7 +70,8 @@ fn facts() -> Facts {
 fn run(text: &str) -> (Type, [String; 2]) {
     let table = table();
     let expression = compile(text, &table.scope).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
-    let inputs = Inputs { columns: &table.columns, len: 2, facts: &table.facts, first_record: 41 };
+    let inputs =
+        Inputs { columns: &table.columns, len: 2, facts: &table.facts, first_record: 41, numbers: &[] };
     let evaluated = expression.evaluate(&inputs, None);
     let shown = |row: usize| {
         if let Some((_, failure)) = evaluated.failures.iter().find(|(failed, _)| *failed as usize == row) {
@@ -199,7 +200,8 @@ fn assigned(text: &str, of: &str) -> Result<String, String> {
     let table = table();
     let expression = compile(text, &table.scope).unwrap().into_type(of.parse().unwrap());
     let expression = expression.map_err(|problem| format!("{} {:?}", problem.message, problem.help))?;
-    let inputs = Inputs { columns: &table.columns, len: 2, facts: &table.facts, first_record: 1 };
+    let inputs =
+        Inputs { columns: &table.columns, len: 2, facts: &table.facts, first_record: 1, numbers: &[] };
     let evaluated = expression.evaluate(&inputs, None);
     assert_eq!(evaluated.values.data_type(), &of.parse::<ValueType>().unwrap().arrow());
     match evaluated.failures.first() {
@@ -277,7 +279,7 @@ fn only_selected_records_run_and_fail() {
     };
     let columns = [Some(Arc::new(Int64Array::from(vec![0, 2, 0, 5])) as ArrayRef)];
     let facts = Facts::default();
-    let inputs = Inputs { columns: &columns, len: 4, facts: &facts, first_record: 1 };
+    let inputs = Inputs { columns: &columns, len: 4, facts: &facts, first_record: 1, numbers: &[] };
     let expression = compile("10 / n", &scope).unwrap();
     let all = expression.evaluate(&inputs, None);
     assert_eq!(all.failures, [(0, "division by zero".into()), (2, "division by zero".into())]);
@@ -293,6 +295,6 @@ fn only_selected_records_run_and_fail() {
     let short = [Some(Arc::new(Int64Array::from(vec![1])) as ArrayRef)];
     let inputs = Inputs { columns: &short, ..inputs };
     assert_eq!(compile("n IS NULL", &scope).unwrap().evaluate(&inputs, None).values.len(), 4);
-    let empty = Inputs { columns: &[None], len: 0, facts: &facts, first_record: 1 };
+    let empty = Inputs { columns: &[None], len: 0, facts: &facts, first_record: 1, numbers: &[] };
     assert_eq!(expression.evaluate(&empty, None).values.len(), 0);
 }

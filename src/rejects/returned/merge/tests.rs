@@ -74,6 +74,7 @@ fn seal() -> Seal {
         read: 1,
         good: 0,
         superseded: 0,
+        filtered: 0,
         rejected: 1,
         unreadable_keys: 0,
         violations: Default::default(),

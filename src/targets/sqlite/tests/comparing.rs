@@ -91,7 +91,7 @@ fn in_mode_insert_a_known_key_is_refused_as_a_load_would() {
     let batch = batch(&spec, &pairs(&[("a", "1"), ("b", "2")]));
     let mut comparison = place.target().compare(&spec, schema(&spec)).unwrap();
     let refusals = comparison.compare(&batch, None).unwrap();
-    assert_eq!((refusals.len(), refusals[0].rule, refusals[0].origin.record), (1, Rule::Key, 2));
+    assert_eq!((refusals.len(), &refusals[0].rule, refusals[0].origin.record), (1, &Rule::Key, 2));
     assert_eq!(comparison.finish().unwrap().inserted, 1);
     let (_, refused) = place.load(&spec, &pairs(&[("a", "1"), ("b", "2")]));
     assert_eq!(refused[0].message, refusals[0].message);

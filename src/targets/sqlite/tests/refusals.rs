@@ -19,7 +19,7 @@ fn only_refusal(sql: &str, bad: &str) -> (Place, RowRefusal) {
     assert_eq!(place.rows(&["count(*)"], "FROM t WHERE k GLOB 'k??'"), ["30"]);
     assert_eq!(place.rows(&["count(*)"], "FROM t WHERE k = 'bad'"), ["0"]);
     let refusal = refusals.remove(0);
-    assert_eq!((refusal.origin.record, refusal.rule), (14, Rule::Target));
+    assert_eq!((refusal.origin.record, &refusal.rule), (14, &Rule::Target));
     (place, refusal)
 }
 
@@ -183,7 +183,7 @@ fn a_key_that_a_trigger_wrote_first_never_ends_the_load() {
     ));
     let (tally, refusals) = place.load(&pair(), &pairs(&[("a", "1"), ("b", "2"), ("c", "3")]));
     assert_eq!((tally.inserted, refusals.len()), (2, 1));
-    assert_eq!((refusals[0].rule, refusals[0].column), (Rule::Target, Some(0)));
+    assert_eq!((&refusals[0].rule, refusals[0].column), (&Rule::Target, Some(0)));
     assert_eq!(place.rows(&["v"], "FROM t ORDER BY k"), ["'1'", "'mine'", "'3'"]);
 }
 
@@ -210,7 +210,7 @@ fn in_mode_insert_a_known_key_is_rejected() {
         spec.mode = Mode::Insert;
         let (tally, refusals) = place.load(&spec, &pairs(&[("a", "1"), ("b", "2"), ("c", "3"), ("b", "1")]));
         assert_eq!((tally.inserted, tally.updated, refusals.len()), (2, 0, 2));
-        assert!(refusals.iter().all(|refusal| (refusal.rule, refusal.column) == (Rule::Key, Some(0))));
+        assert!(refusals.iter().all(|refusal| (&refusal.rule, refusal.column) == (&Rule::Key, Some(0))));
         assert_eq!(refusals[0].message, "is in the table already");
         assert_eq!(place.rows(&["v"], "FROM t ORDER BY k"), ["'1'", "'1'", "'3'"]);
     }
@@ -226,8 +226,8 @@ fn in_mode_insert_other_constraints_are_not_taken_for_the_key() {
     spec.mode = Mode::Insert;
     let row = |a, b, v| vec![text(a), text(b), text(v)];
     let (_, refusals) = place.load(&spec, &[row("1", "1", "x"), row("1", "1", "y"), row("1", "2", "x")]);
-    assert_eq!((refusals[0].rule, refusals[0].column), (Rule::Key, None));
-    assert_eq!((refusals[1].rule, refusals[1].column), (Rule::Target, Some(2)));
+    assert_eq!((&refusals[0].rule, refusals[0].column), (&Rule::Key, None));
+    assert_eq!((&refusals[1].rule, refusals[1].column), (&Rule::Target, Some(2)));
 }
 
 #[test]
@@ -271,6 +271,6 @@ fn refusals_name_columns_and_never_hold_values() {
     );
     let spec = spec(vec![column("k", ValueType::Text), column("n", ValueType::Integer)], 1);
     let (_, refusals) = place.load(&spec, &[vec![text("a"), Cell::Integer(0)]]);
-    assert_eq!((refusals[0].rule, refusals[0].column), (Rule::Target, Some(1)));
+    assert_eq!((&refusals[0].rule, refusals[0].column), (&Rule::Target, Some(1)));
     assert_eq!(refusals[0].message, "is not of the type that the table asks for");
 }
