@@ -316,7 +316,9 @@ impl Engine {
         if job.size == 0 {
             return Ok(empty_file(&job.plan));
         }
-        let mut work = match self.validate(job, mode, observer)? {
+        // The keys are asked for until it is known what the load means for rejects.
+        let share = self.memory.share(job.size, mode == Mode::Alone);
+        let mut work = match self.validate(job, mode, &share, observer)? {
             Ok(work) => work,
             // Nothing but a byte order mark or blank lines.
             Err((Reason::Empty, _)) if job.plan.empty_file == EmptyFile::Load => {
@@ -372,10 +374,10 @@ impl Engine {
         &self,
         job: &Job,
         mode: Mode,
+        share: &Share<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Result<WorkFile, (Reason, String)>, Fault> {
         let file = self.open_archived(job)?;
-        let share = self.memory.share(job.size, mode == Mode::Alone);
         let former = match job.corrects.or(job.reruns) {
             Some(former) => self.ledger().view().by_id(former)?,
             None => None,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ledger::Event,
-    mapping::Plan,
+    mapping::{Plan, plan::LookupSource},
     model::{DeliveryId, Reject, Rule, Tally},
     targets::{Begun, LoadId, MISSING_PARENT},
     validate::WorkFile,
@@ -27,7 +27,7 @@ pub const RETRIED: &str = "tried again by itself";
 fn only_lacks(reject: &Reject) -> bool {
     !reject.violations.is_empty()
         && reject.violations.iter().all(|violation| {
-            violation.rule.code() == "lookup"
+            violation.rule == Rule::Lookup
                 || (violation.rule == Rule::Target && &*violation.message == MISSING_PARENT)
         })
 }
@@ -135,7 +135,8 @@ impl Engine {
         if job.plan.shadow {
             return all(&read);
         }
-        let Ok(mut work) = self.validate(job, Mode::Beside, observer)? else { return all(&read) };
+        let share = self.memory.share(job.size, false);
+        let Ok(mut work) = self.validate(job, Mode::Beside, &share, observer)? else { return all(&read) };
         let mut failing: BTreeSet<u64> = work
             .rejects()?
             .map(|reject| reject.map(|reject| reject.position.record))
@@ -159,8 +160,12 @@ impl Engine {
 }
 
 /// The table that a column is looked up in, as the ledger names it; none for files, which no delivery loads.
-fn looked_up(_plan: &Plan, _column: Option<u16>) -> Option<String> {
-    None
+fn looked_up(plan: &Plan, column: Option<u16>) -> Option<String> {
+    let lookup = plan.columns.get(usize::from(column?))?.lookup.as_ref()?;
+    match &plan.lookups.get(lookup.table)?.source {
+        LookupSource::Table { connection, table } => Some(place(connection.as_deref(), table)),
+        LookupSource::File(_) => None,
+    }
 }
 
 /// A table as the ledger names it.

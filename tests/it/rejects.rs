@@ -376,3 +376,20 @@ fn a_row_whose_key_could_not_be_read_changes_the_table_as_long_as_no_later_file_
     assert_eq!(replayed["tally"]["updated"], 1);
     assert_eq!(site.query("SELECT article, count FROM stock"), [["A", "1"]]);
 }
+
+#[test]
+fn rejects_that_only_lacked_a_row_of_a_lookup_table_are_tried_again_when_it_comes() {
+    let lookup = MAPPING
+        .replace("note = { max_length = 5 }", "shop = { lookup = { table = \"shops\", key = \"shop\" } }");
+    let site = Site::with_mapping("stock", &lookup);
+    site.write("mappings/inbound/shops.toml", SHOPS);
+    site.load("shops_1.csv", "shop\nN\n");
+    let (_, first) = site.load("stock_1.csv", "article,count,shop\nA,1,N\nB,2,S\nC,x,S\nD,3,W\n");
+    assert_eq!(standing(&site, &first), [3, 0, 0, 0]);
+    site.load("shops_2.csv", "shop\nE\n");
+    site.write("shops_3.csv", "shop\nS\n");
+    let ran = site.run(["load", "--json", "shops_3.csv"]).exits(0).json();
+    assert_eq!((&ran[1]["corrects"], &ran[1]["tally"]["inserted"]), (&first["delivery"], &json!(1)));
+    assert_eq!(standing(&site, &first), [2, 1, 0, 0]);
+    assert_eq!(site.query("SELECT article FROM stock ORDER BY article"), [["A"], ["B"]]);
+}
