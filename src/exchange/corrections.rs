@@ -17,11 +17,12 @@ use super::{
     Engine, EngineError, Folders,
     deliver::Fault,
     recover::Plans,
+    retrying::RETRIED,
     take::{Job, Origin, TakenFile, UNRECORDED, accepted},
 };
 use crate::{
     formats::corrected::Corrected,
-    ledger::{DeliveryState, Event, LedgerError, RejectStates, View, Wish},
+    ledger::{Closing, DeliveryState, Event, LedgerError, RejectStates, View, Wish},
     mapping::{
         Plan,
         plan::{EmptyFile, OnDuplicate, RejectLimits},
@@ -344,6 +345,12 @@ impl Engine {
                 later.file, later.id
             )));
         }
+        let corrected = self.corrected_by_people(delivery)?;
+        if corrected > 0 && !older {
+            return Err(EngineError::Decision(format!(
+                "{corrected} of its rejects have been corrected and loaded since, so loading {delivery} again may put the values of                  the file over those of people; if that is what you want, `wharf rerun --older {delivery}`"
+            )));
+        }
         let plan = self.plan_of_today(&former, plan)?;
         let path = self.folders.archive().join(&former.archive);
         if !path.is_file() {
@@ -373,6 +380,21 @@ impl Engine {
             }
         }
         self.taken_jobs(jobs, request)
+    }
+
+    /// How many rejects of a delivery have been loaded with values that people gave.
+    fn corrected_by_people(&self, delivery: DeliveryId) -> Result<u64, EngineError> {
+        let ledger = self.ledger();
+        let view = ledger.view();
+        let mut count = 0;
+        for (closing, records) in view.reject_states(delivery)?.closed() {
+            let Closing::Corrected { delivery: by } = closing else { continue };
+            let by_itself = |by: DeliveryState| [REPLAY, RETRIED].contains(&by.source.as_str());
+            if !view.by_id(*by)?.is_some_and(by_itself) {
+                count += records.count();
+            }
+        }
+        Ok(count)
     }
 
     /// Records jobs as taken, with the answer to whoever asked for them.

@@ -27,7 +27,7 @@ use crate::{
             TAIL_BYTES, agree, sniff,
         },
     },
-    model::{Outcome, Reason, Rule},
+    model::{FileName, Outcome, Reason, Rule},
     wire::{self, WireError},
 };
 
@@ -63,7 +63,7 @@ pub struct Tried {
 #[derive(Debug, Error)]
 pub enum DraftError {
     /// A sample that says nothing.
-    #[error("{}: {cause}", .path.display())]
+    #[error("{}: {cause}", FileName::new(std::os::unix::ffi::OsStrExt::as_bytes(.path.as_os_str())))]
     Sample {
         /// The file.
         path: PathBuf,

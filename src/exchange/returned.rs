@@ -99,7 +99,7 @@ impl Engine {
         let reader = LedgerReader::open(&self.folders.ledger()).map_err(Own)?;
         let mut leads = Leads { reader: &reader, key: self.identity.key, known: HashMap::new() };
         let work = self.folders.work();
-        let returned = Returned::read(Box::new(open()?), written, &work, |id| leads.of(id))?;
+        let mut returned = Returned::read(Box::new(open()?), written, &work, |id| leads.of(id))?;
         if returned.deliveries().is_empty() {
             return Ok(match returned.first_stray() {
                 Some((line, why)) => ComesTo::Refused(
@@ -108,6 +108,9 @@ impl Engine {
                 ),
                 None => ComesTo::Refused(Reason::Empty, "the corrected file has no rows".to_owned()),
             });
+        }
+        if let Err(message) = self.refuse_others(&mut returned)? {
+            return Ok(ComesTo::Refused(Reason::Header, message));
         }
         let mut corrections = Corrections::default();
         for (number, delivery) in returned.deliveries().iter().enumerate() {
@@ -119,6 +122,27 @@ impl Engine {
             }
         }
         Ok(ComesTo::Corrections(corrections))
+    }
+
+    /// Refuses the rows of deliveries whose columns the file does not have, as long as it has those of one; else says in words
+    /// why nothing can become of it.
+    fn refuse_others(&self, returned: &mut Returned) -> Result<Result<(), String>, EngineError> {
+        let mut wrong = Vec::new();
+        for delivery in returned.deliveries() {
+            if let Err(message) = returned.has_columns_of(&self.header_of(*delivery)?) {
+                wrong.push((*delivery, message));
+            }
+        }
+        if wrong.len() == returned.deliveries().len() {
+            return Ok(wrong.into_iter().next().map_or(Ok(()), |(_, message)| Err(message)));
+        }
+        for (delivery, _) in wrong {
+            returned.refuse(
+                delivery,
+                &format!("is of another file ({delivery}), whose columns are not those of this one: send it in a report of its own"),
+            );
+        }
+        Ok(Ok(()))
     }
 
     /// Joins the rows of one delivery with its open rejects; or says in words why that cannot be done.

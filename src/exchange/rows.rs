@@ -1,16 +1,12 @@
 //! The part of a delivery that touches the target and the reports: rows in one transaction, refusals turned into rejects,
 //! rejects kept, reports written.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs::File,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 use super::{
     Engine, Observer, Step,
     deliver::{End, Fault, WORTH_TELLING_RECORDS, withheld},
-    older::leave_out,
+    older::{Older, leave_out},
     pipeline::{self, PipelineError},
     report::sample,
     take::Job,
@@ -117,7 +113,7 @@ impl Engine {
         job: &Job,
         work: &mut WorkFile,
         mut open: Box<dyn Load>,
-        older: &BTreeSet<u64>,
+        older: &Older,
         observer: &mut dyn Observer,
     ) -> Result<Loading, Fault> {
         let (mut refusals, mut left_out): (Vec<RowRefusal>, Vec<RowRefusal>) = (Vec::new(), Vec::new());

@@ -1,7 +1,13 @@
 //! A mapping compiled: everything resolved that can be before a file is seen. Reading a mapping only validates; a
 //! plan is what runs.
 
-use std::{collections::HashMap, fmt, io::Read, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    io::Read,
+    sync::Arc,
+    time::Duration,
+};
 
 use arrow_schema::{Field, Schema, SchemaRef};
 use regex::Regex;
@@ -142,6 +148,21 @@ impl Plan {
             }
         };
         OrderKey::new(value, name)
+    }
+
+    /// The columns that the values of these come from: themselves, and for computed ones those that they read.
+    #[must_use]
+    pub fn read_by(&self, columns: Vec<usize>) -> BTreeSet<usize> {
+        let (mut open, mut read) = (columns, BTreeSet::new());
+        while let Some(column) = open.pop() {
+            let expression = self.columns.get(column).and_then(|column| column.source.expression());
+            if read.insert(column)
+                && let Some(expression) = expression
+            {
+                open.extend(expression.columns());
+            }
+        }
+        read
     }
 
     /// The values of several columns as the one value of a violation about the first of them. Reports mask a value by the

@@ -260,9 +260,10 @@ impl<'a> CorrectionWriter<'a> {
             let name = self.plan.columns.get(*column).map(|column| &column.name);
             let before = seal.columns.iter().position(|known| Some(known) == name);
             let place = before.and_then(|before| seal.layout.get(before).copied().flatten());
-            place.is_some_and(|place| fields.get(place) == former.fields.get(place))
+            // What the file does not have, nobody has changed.
+            place.is_none_or(|place| fields.get(place) == former.fields.get(place))
         };
-        let stays = minds && concerned.iter().all(is_same);
+        let stays = minds && self.plan.read_by(concerned).iter().all(is_same);
         stays.then(|| Violation { column: Some(at), ..violation.clone() })
     }
 }

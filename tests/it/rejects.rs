@@ -101,6 +101,19 @@ fn a_key_that_stood_twice_stays_wrong_however_often_it_is_replayed() {
 }
 
 #[test]
+fn a_computed_key_or_unique_value_that_stood_twice_stays_wrong_too() {
+    let computed = MAPPING
+        .replace("key = [\"article\"]", "key = [\"id\"]")
+        .replace("note = {", "id = { value = \"article || '-' || count\" }\nshout = { value = \"upper(note)\", unique = true }\nnote = {");
+    let site = Site::with_mapping("stock", &computed);
+    let (_, first) = site.load("stock_1.csv", "article,count,note\nA,1,x\nA,1,y\nB,2,X\n");
+    assert_eq!(first["tally"]["rejected"], 2, "{first:#}");
+    let again = site.run(["replay", "--json", id(&first)]).exits(2).object();
+    assert_eq!(again["tally"]["rejected"], 2);
+    assert_eq!(site.query("SELECT id, shout FROM stock"), [["A-1", "X"]]);
+}
+
+#[test]
 fn a_later_file_that_loads_the_key_of_an_open_reject_overtakes_it() {
     let site = Site::with_mapping("stock", MAPPING);
     let (_, first) = site.load("stock_1.csv", "article,count\nA,x\nB,y\nC,z\n");
@@ -180,6 +193,23 @@ fn a_rerun_of_an_older_file_is_refused_unless_it_is_meant() {
     assert_eq!(site.query("SELECT count FROM stock"), [["2"]]);
     site.run(["rerun", "--older", id(&first)]).exits(0);
     assert_eq!(site.query("SELECT count FROM stock"), [["1"]]);
+}
+
+#[test]
+fn a_rerun_over_values_that_people_corrected_is_refused_unless_it_is_meant() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let (_, first) = site.load("stock_1.csv", "article,count\nA,1\nB,x\n");
+    let report = site.read(first["reports"]["rejects"].as_str().unwrap());
+    site.write("back.csv", report.replacen("B,x", "B,22", 1));
+    site.run(["resubmit", "back.csv"]).exits(0);
+    let ran = site.run(["rerun", id(&first)]).exits(1);
+    assert!(
+        ran.err.contains("1 of its rejects have been corrected") && ran.err.contains("--older"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(stock(&site), [row("A", "1", "-"), row("B", "22", "-")]);
+    site.run(["rerun", "--older", id(&first)]).exits(2);
 }
 
 #[test]

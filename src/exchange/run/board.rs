@@ -75,7 +75,7 @@ impl Observer for Noting<'_> {
 }
 
 /// For work whose progress nobody follows.
-pub(super) struct Unseen;
+pub(in crate::exchange) struct Unseen;
 
 impl Observer for Unseen {
     fn progress(&mut self, _: &Path, _: Step, _: u64, _: u64) {}

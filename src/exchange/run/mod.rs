@@ -41,6 +41,7 @@ use crate::sources::{
 };
 use arrivals::Arrived;
 use board::Board;
+pub(super) use board::Unseen;
 use intake::Intake;
 pub use serve::serve;
 use watched::Watched;

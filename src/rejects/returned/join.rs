@@ -8,6 +8,7 @@ use super::{
     locale::Locale,
     merge::{Kept, Merged},
     rerendered::Evidence,
+    twin_of,
 };
 use crate::{
     mapping::Plan,
@@ -114,7 +115,10 @@ impl<'a> Join<'a> {
         for (_, known) in rows.known.iter().filter(|(record, _)| !self.found.contains(record)) {
             // Whoever made up an id, or changed one, meets a record that was never rejected.
             let row = Stray { cells: known.cells, line: known.line, byte: known.byte, message: "".into() };
-            stray(&row, UNKNOWN_ID)?;
+            match known.twin {
+                Some(line) => stray(&row, &twin_of(line))?,
+                None => stray(&row, UNKNOWN_ID)?,
+            }
         }
         let others = self.returned.strays.iter().filter(|_| nobodys);
         rows.strays.iter().chain(others).try_for_each(|row| stray(row, &row.message))
@@ -123,7 +127,7 @@ impl<'a> Join<'a> {
     fn row(&self, former: &Reject) -> io::Result<Option<Vec<String>>> {
         let rows = self.returned.rows.get(&self.delivery);
         let known = rows.and_then(|rows| rows.known.get(&former.position.record));
-        known.map(|known| self.returned.cells(known.cells)).transpose()
+        known.filter(|known| known.twin.is_none()).map(|known| self.returned.cells(known.cells)).transpose()
     }
 
     /// A row as one line.

@@ -40,6 +40,8 @@ pub struct Kept<'a> {
     columns: &'a Columns,
     /// For each column of the file, how the mapping reads it today.
     parsers: Vec<Option<&'a ValueParser>>,
+    /// The columns of the file whose texts tell rows apart, or are looked up.
+    identities: BTreeSet<usize>,
 }
 
 impl<'a> Kept<'a> {
@@ -53,7 +55,28 @@ impl<'a> Kept<'a> {
                 *slot = parser;
             }
         }
-        Self { seal, plan, columns, parsers }
+        let mut kept = Self { seal, plan, columns, parsers, identities: BTreeSet::new() };
+        kept.identities = kept.identities();
+        kept
+    }
+
+    /// The columns of the file whose texts tell rows apart, or are looked up.
+    fn identities(&self) -> BTreeSet<usize> {
+        let all = self.plan.columns.iter().enumerate();
+        let own = all.clone().filter(|(_, column)| column.unique || column.lookup.is_some());
+        let others =
+            all.flat_map(|(_, column)| column.lookup.iter().flat_map(|lookup| &lookup.keys)).flatten();
+        let key = self.plan.table.key.iter();
+        let columns = own.map(|(index, _)| index).chain(others.copied()).chain(key.copied()).collect();
+        let is_text = |at: &usize| self.parser(*at).is_some_and(|parser| matches!(parser, ValueParser::Text));
+        self.fields_of(columns).into_iter().filter(is_text).collect()
+    }
+
+    /// The columns of the file that these columns of the plan take, or read.
+    fn fields_of(&self, columns: Vec<usize>) -> BTreeSet<usize> {
+        let names = self.plan.read_by(columns).into_iter().filter_map(|column| self.plan.columns.get(column));
+        let known = names.filter_map(|column| self.seal.columns.iter().position(|name| *name == column.name));
+        known.filter_map(|column| self.seal.layout.get(column).copied().flatten()).collect()
     }
 
     /// Takes a row into account as to which country it was written in.
@@ -85,7 +108,10 @@ impl<'a> Kept<'a> {
         for (at, field) in former.fields.iter().enumerate() {
             let is_wrong = wrong.contains(&at);
             let now = match self.cell(row, at) {
-                Some(cell) if is_wrong => cell,
+                Some(cell) if is_wrong => {
+                    let is_shown = |cell: &str| is_rerendered(field, cell, locale, encoding, self.parser(at));
+                    self.of_wrong(at, field, cell, is_shown, undone)
+                }
                 Some(cell) if is_rerendered(field, cell, locale, encoding, self.parser(at)) => {
                     *undone += u64::from(**field != *cell);
                     field
@@ -99,6 +125,31 @@ impl<'a> Kept<'a> {
             fields.push(now.into());
         }
         Merged::Fields(fields)
+    }
+
+    /// What a cell says that had to be corrected. A text that tells rows or things apart is no other text because a
+    /// spreadsheet shows it so: `00012` that came back as `12` would be a customer of whom nobody wrote. Whoever means that
+    /// writes `'12`.
+    fn of_wrong<'c>(
+        &self,
+        at: usize,
+        field: &'c str,
+        cell: &'c str,
+        is_shown: impl Fn(&str) -> bool,
+        undone: &mut u64,
+    ) -> &'c str {
+        if !self.identities.contains(&at) {
+            return cell;
+        }
+        match cell.strip_prefix('\'') {
+            Some(meant) if is_shown(meant) => meant,
+            // White space is no spreadsheet's doing.
+            _ if field.trim() != cell.trim() && is_shown(cell) => {
+                *undone += 1;
+                field
+            }
+            _ => cell,
+        }
     }
 
     /// What is said when the cell is gone that had to be corrected.
@@ -153,17 +204,30 @@ impl<'a> Kept<'a> {
         self.parsers.get(at).copied().flatten()
     }
 
-    /// The columns of the file in which something was found.
+    /// The columns of the file in which something was found: where a rule is about several values, in any of them.
     fn wrong(&self, former: &Reject) -> BTreeSet<usize> {
         let place = |column: usize| self.seal.layout.get(column).copied().flatten();
         let mut wrong: BTreeSet<usize> =
             former.violations.iter().filter_map(|violation| place(usize::from(violation.column?))).collect();
-        if former.violations.iter().any(|violation| violation.rule == Rule::Key) {
-            // A key is one value, in whichever of its columns it is put right.
-            let key = self.plan.table.key.iter().filter_map(|column| self.plan.columns.get(*column));
-            let known = key.filter_map(|key| self.seal.columns.iter().position(|name| *name == key.name));
-            wrong.extend(known.filter_map(place));
+        let mut read = Vec::new();
+        for violation in &former.violations {
+            if violation.rule == Rule::Key {
+                // A key is one value, in whichever of its columns it is put right.
+                read.extend(self.plan.table.key.iter().copied());
+            }
+            let check = self.plan.checks.iter().find(|check| check.rule == violation.rule);
+            read.extend(check.iter().flat_map(|check| check.expression.columns()));
+            if violation.rule == Rule::Filter {
+                read.extend(self.plan.filter.iter().flat_map(|filter| filter.expression.columns()));
+            }
+            let name = violation.column.and_then(|column| self.seal.columns.get(usize::from(column)));
+            if let Some(at) = self.plan.columns.iter().position(|column| Some(&column.name) == name) {
+                read.push(at);
+                let lookup = self.plan.columns.get(at).and_then(|column| column.lookup.as_ref());
+                read.extend(lookup.iter().flat_map(|lookup| &lookup.keys).flatten());
+            }
         }
+        wrong.extend(self.fields_of(read));
         wrong
     }
 }

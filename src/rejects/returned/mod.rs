@@ -22,7 +22,7 @@ use std::{
 
 pub use self::join::Join;
 use self::{
-    columns::id_column,
+    columns::{Columns, id_column},
     dialect::Written,
     table::{ReturnedTable, Row},
 };
@@ -85,6 +85,8 @@ struct Known {
     line: u64,
     byte: u64,
     hash: [u8; 32],
+    /// The line of another row that says something else of the same record: nobody can tell which one is meant.
+    twin: Option<u64>,
 }
 
 /// A row that stands for no record.
@@ -173,6 +175,28 @@ impl Returned {
         self.strays.first().map(|stray| (stray.line, &*stray.message))
     }
 
+    /// True when the columns of a delivery's file, `header`, can be found in the report; else why not, in words.
+    ///
+    /// # Errors
+    /// In words, when they cannot.
+    pub fn has_columns_of(&self, header: &[String]) -> Result<(), String> {
+        Columns::find(header, &self.header).map(drop)
+    }
+
+    /// Nothing can become of the rows of a delivery: they are strays like rows of none.
+    pub fn refuse(&mut self, delivery: DeliveryId, message: &str) {
+        self.order.retain(|other| *other != delivery);
+        let Some(of) = self.rows.remove(&delivery) else { return };
+        let known = of.known.into_values().map(|known| Stray {
+            cells: known.cells,
+            line: known.line,
+            byte: known.byte,
+            message: message.to_owned().into(),
+        });
+        self.strays.extend(known.chain(of.strays));
+        self.strays.sort_by_key(|stray| stray.line);
+    }
+
     fn cells(&self, cells: Cells) -> io::Result<Vec<String>> {
         Ok(serde_json::from_slice(&self.cells.read_at(cells.at, cells.length)?)?)
     }
@@ -205,16 +229,14 @@ impl Reader {
                 let rows = self.delivery(delivery)?;
                 match rows.known.entry(record) {
                     btree_map::Entry::Vacant(entry) => {
-                        entry.insert(Known { cells, line, byte, hash });
+                        entry.insert(Known { cells, line, byte, hash, twin: None });
                     }
                     // The same row once more says nothing new.
                     btree_map::Entry::Occupied(first) if first.get().hash == hash => return Ok(()),
-                    btree_map::Entry::Occupied(first) => {
-                        let first = first.get().line;
-                        let message = format!(
-                            "has the id of the row on line {first}, but says something else: keep one of the two"
-                        );
-                        rows.strays.push(stray(message.into()));
+                    btree_map::Entry::Occupied(mut first) => {
+                        let first = first.get_mut();
+                        first.twin.get_or_insert(line);
+                        rows.strays.push(stray(twin_of(first.line).into()));
                     }
                 }
             }
@@ -234,6 +256,12 @@ impl Reader {
         }
         Ok(self.rows.entry(delivery).or_default())
     }
+}
+
+fn twin_of(line: u64) -> String {
+    format!(
+        "has the id of the row on line {line}, but says something else: keep one of the two, and send it again"
+    )
 }
 
 fn too_much(what: String) -> FormatError {

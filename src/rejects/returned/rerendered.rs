@@ -116,7 +116,10 @@ fn is_squeezed(original: &str, returned: &str, encoding: &'static Encoding) -> b
 
 /// True when `returned` is what a spreadsheet in `locale` shows of `original`.
 fn is_shown_as(original: &str, returned: &str, locale: &Locale, parser: Option<&ValueParser>) -> bool {
-    let shown = locale.shows(returned);
+    // A number that is shown has no zeros before it.
+    let is_code =
+        returned.len() > 1 && returned.starts_with('0') && returned.bytes().all(|byte| byte.is_ascii_digit());
+    let shown = if is_code { Vec::new() } else { locale.shows(returned) };
     if shown.is_empty() {
         return false;
     }

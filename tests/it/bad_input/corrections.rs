@@ -111,7 +111,7 @@ fn rows_that_were_added_are_refused_one_by_one() {
 }
 
 #[test]
-fn a_row_that_is_there_twice_counts_once_and_is_refused_if_the_two_differ() {
+fn a_row_that_is_there_twice_counts_once_and_both_are_refused_if_they_differ() {
     let mut report = Report::new();
     report.correct_all();
     report.rows.push(report.rows[0].clone());
@@ -120,8 +120,16 @@ fn a_row_that_is_there_twice_counts_once_and_is_refused_if_the_two_differ() {
     report.rows.push(other);
     let (code, correction) = report.send_plain();
     assert_eq!(code, 2);
-    let words = "8  correction: of the corrected file has the id of the row on line 3, but says something else: keep one of the two";
-    refused(&report, &correction, [6, 5, 0, 1], &[words]);
+    let words = |line: u32, other: u32| {
+        format!(
+            "{line}  correction: of the corrected file has the id of the row on line {other}, but says something else: keep one of the two"
+        )
+    };
+    refused(&report, &correction, [6, 4, 0, 2], &[&words(3, 8), &words(8, 3)]);
+    assert_eq!(report.standing(), [1, 4, 0, 0], "nobody can tell which of the two is meant");
+    // One of the two is kept, as it was asked for.
+    report.rows.truncate(5);
+    report.send_plain();
     assert_eq!(report.orders(), CORRECTED);
 }
 
@@ -186,6 +194,115 @@ fn rows_of_another_delivery_go_to_that_delivery_whatever_stands_beside_them() {
     let orders = report.orders();
     assert_eq!(orders[1], "00002|Müller|1.20|2026-03-02");
     assert!(orders.contains(&"00008|Kim|8.00|-".to_owned()), "{orders:?}");
+}
+
+#[test]
+fn rows_of_a_file_with_other_columns_cost_the_others_nothing() {
+    let mut report = Report::new();
+    report.correct_all();
+    let stock = MAPPING.replace("orders", "stock").replace("\"No\"", "\"Article\"");
+    report.site.write("mappings/inbound/stock.toml", stock);
+    let (_, other) = report.site.load("stock_1.csv", "Article,Name,Amount,Due\n1,x,y,\n");
+    let (_, rows) = report.site.report(&other, "rejects");
+    report.rows.push(rows[0].clone());
+    let (code, correction) = report.send_plain();
+    assert_eq!(code, 2);
+    let words = format!(
+        "7  correction: of the corrected file is of another file ({}",
+        other["delivery"].as_str().unwrap()
+    );
+    refused(&report, &correction, [6, 5, 0, 1], &[&words]);
+    assert_eq!(report.orders(), CORRECTED);
+}
+
+#[test]
+fn what_a_spreadsheet_shows_of_a_wrong_text_is_no_correction_of_it() {
+    // No is too long, and Excel takes its zeros away.
+    let mut report = Report::of(MAPPING, "No,Name,Amount,Due\n0000012,A,1,\n00003,A,1,\n00003,B,2,\n");
+    report.set(0, "No", "12");
+    report.set(1, "No", "3");
+    let (code, correction) = report.send_plain();
+    assert_eq!(code, 2);
+    let words = ["2 no max_length: is longer than 6 characters", "4 no key: repeats the key of record 2"];
+    refused(&report, &correction, [2, 0, 0, 2], &words);
+    assert_eq!(report.orders(), ["00003|A|1.00|-"]);
+    report.set(0, "No", "000012");
+    report.set(1, "No", "00004");
+    assert_eq!(report.send_plain().0, 0);
+    assert_eq!(report.orders(), ["000012|A|1.00|-", "00003|A|1.00|-", "00004|B|2.00|-"]);
+}
+
+#[test]
+fn what_a_check_or_a_computed_column_found_wrong_is_taken_as_it_comes_back() {
+    let mapping = MAPPING.replace(
+        "name = {",
+        "short = { value = \"code\", max_length = 3 }\ncode = { from = \"Code\" }\nname = {",
+    ) + "[checks.brief]\ncheck = \"length(name) <= 3\"\n";
+    let mut report =
+        Report::of(&mapping, "No,Code,Name,Amount,Due\n1,123,00123,1,\n2,00123,123,1,\n3,1,1.10,1,\n");
+    report.set(0, "Name", "123");
+    report.set(1, "Code", "123");
+    report.set(2, "Name", "1.1");
+    assert_eq!(report.send_plain().0, 0);
+    assert_eq!(
+        report.site.query("SELECT no, code, name FROM orders ORDER BY no"),
+        [["1", "123", "123"], ["2", "123", "123"], ["3", "1", "1.1"]]
+    );
+}
+
+#[test]
+fn a_text_that_is_looked_up_is_not_what_a_spreadsheet_shows_of_it_unless_somebody_says_so() {
+    let mapping = MAPPING
+        .replace("from = \"Name\"", "from = \"Name\", lookup = { file = \"names.csv\", key = \"name\" }");
+    let site = Site::with_mapping("orders", &mapping);
+    site.write("mappings/lookups/names.csv", "name\n7\n");
+    let (_, delivery) = site.load("orders_1.csv", "No,Name,Amount,Due\n1,007,1,\n2,007,1,\n");
+    let (header, rows) = site.report(&delivery, "rejects");
+    let mut report = Report { site, delivery, header, rows };
+    report.set(0, "Name", "7");
+    report.set(1, "Name", "'7");
+    let (code, correction) = report.send_plain();
+    assert_eq!(code, 2);
+    refused(&report, &correction, [2, 1, 0, 1], &["2 name lookup: is not in names.csv"]);
+    assert_eq!(report.site.query("SELECT no, name FROM orders"), [["2", "7"]]);
+}
+
+#[test]
+fn a_row_that_is_given_the_key_of_another_row_of_its_file_replaces_none() {
+    let site = Site::with_mapping("orders", MAPPING);
+    site.load("orders_0.csv", "No,Name,Amount,Due\n00009,old,9,\n");
+    let (_, delivery) = site.load("orders_1.csv", "No,Name,Amount,Due\n00001,A,1,\n,B,2,\n0000000,C,3,\n");
+    let (header, rows) = site.report(&delivery, "rejects");
+    let mut report = Report { site, delivery, header, rows };
+    report.set(0, "No", "00001");
+    let (code, correction) = report.send_plain();
+    assert_eq!(code, 2);
+    refused(
+        &report,
+        &correction,
+        [2, 0, 0, 2],
+        &["3 no key: has the key of another row of its file", "4 no max_length"],
+    );
+    assert_eq!(report.orders(), ["00001|A|1.00|-", "00009|old|9.00|-"]);
+    // A row that an earlier file brought is another matter.
+    report.set(0, "No", "00002");
+    report.set(1, "No", "00009");
+    assert_eq!(report.send_plain().0, 0);
+    assert_eq!(report.orders(), ["00001|A|1.00|-", "00002|B|2.00|-", "00009|C|3.00|-"]);
+}
+
+#[test]
+fn a_row_that_is_given_the_key_that_an_earlier_correction_brought_replaces_none() {
+    let mut report = Report::of(MAPPING, "No,Name,Amount,Due\n0000001,A,1,\n0000002,B,2,\n");
+    let second = report.rows.pop().unwrap();
+    report.set(0, "No", "00009");
+    assert_eq!(report.send_plain().0, 0);
+    report.rows = vec![second];
+    report.set(0, "No", "00009");
+    let (code, correction) = report.send_plain();
+    assert_eq!(code, 2);
+    refused(&report, &correction, [1, 0, 0, 1], &["3 no key: has the key of another row of its file"]);
+    assert_eq!(report.orders(), ["00009|A|1.00|-"]);
 }
 
 #[test]
