@@ -62,10 +62,10 @@ impl<'a> Kept<'a> {
 
     /// The columns of the file whose texts tell rows apart, or are looked up.
     fn identities(&self) -> BTreeSet<usize> {
-        let all = self.plan.columns.iter().enumerate();
-        let own = all.clone().filter(|(_, column)| column.unique || column.lookup.is_some());
-        let others =
-            all.flat_map(|(_, column)| column.lookup.iter().flat_map(|lookup| &lookup.keys)).flatten();
+        let all = &self.plan.columns;
+        let own = all.iter().enumerate().filter(|(_, column)| column.unique || column.lookup.is_some());
+        let lookups = all.iter().filter_map(|column| column.lookup.as_ref());
+        let others = lookups.flat_map(|lookup| &lookup.keys).flatten();
         let key = self.plan.table.key.iter();
         let columns = own.map(|(index, _)| index).chain(others.copied()).chain(key.copied()).collect();
         let is_text = |at: &usize| self.parser(*at).is_some_and(|parser| matches!(parser, ValueParser::Text));
