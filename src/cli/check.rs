@@ -81,13 +81,13 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     Ok(Exit::Clean)
 }
 
-/// Lookup tables of a mapping that cannot be asked. A table that another mapping fills may be made by its first load.
+/// Lookup tables of a mapping that cannot be asked, or contradict themselves. A table that another mapping fills may be made by its first load.
 fn missing_lookups(site: &Site, plan: &Plan) -> Vec<Problem> {
     let reader = lookups::Reader {
         site: &site.dir,
         open: &|connection| target::open(&site.settings, connection),
         work_folder: &std::env::temp_dir(),
-        memory_bytes: 0,
+        memory_bytes: site.settings.max_memory_bytes / 4,
         secret: [0; 2],
     };
     let plans = || site.catalog.iter().filter_map(|entry| entry.plan.as_ref().ok());

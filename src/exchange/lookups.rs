@@ -1,25 +1,31 @@
 //! Reads the lookup tables of a plan, as they stand when its delivery begins.
 
-use std::{fs::File, io, ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    cell::Cell,
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
+use super::lookup_files;
 use crate::{
     mapping::{
         lookups::FOLDER,
         plan::{LookupSource, LookupTable, Plan},
     },
-    model::{printable, reject::MASK},
     targets::{Compares, ReadSpec, RowSink, Target, TargetError},
     validate::{
         keys::KeyHash,
         lookup::{BuildError, Builder, Keys, Snapshot, Snapshots},
     },
-    wire::{self, WireError},
 };
 
-/// So much of a key is shown.
-const SHOWN_CHARACTERS: usize = 60;
+/// A file up to this size is read whole to find out whether it can be used: a blink of an eye for `wharf check`, and larger
+/// than the tables that people keep by hand.
+const LOOKED_THROUGH_BYTES: u64 = 16 << 20;
 
 /// Why a lookup table could not be read. None of it is the fault of the file that is to be loaded.
 #[derive(Debug, Error)]
@@ -62,19 +68,14 @@ impl Reader<'_> {
         let mut snapshots = Snapshots::default();
         for (index, table) in plan.lookups.iter().enumerate() {
             let share = left / (plan.lookups.len() - index).max(1);
-            let snapshot = self.snapshot(table, share, is_sensitive(plan, index))?;
+            let snapshot = self.snapshot(table, share)?;
             left = left.saturating_sub(snapshot.memory_bytes());
             snapshots.0.push(Arc::new(snapshot));
         }
         Ok(Arc::new(snapshots))
     }
 
-    fn snapshot(
-        &self,
-        table: &LookupTable,
-        memory_bytes: usize,
-        is_sensitive: bool,
-    ) -> Result<Snapshot, LookupError> {
+    fn snapshot(&self, table: &LookupTable, memory_bytes: usize) -> Result<Snapshot, LookupError> {
         let mut building = Building { reader: self, table, memory_bytes, builder: None, error: None };
         self.read(table, &mut building)?;
         if let Some(error) = building.error {
@@ -86,19 +87,33 @@ impl Reader<'_> {
         match builder.finish() {
             Ok(snapshot) => Ok(snapshot),
             Err(BuildError::Disk(error)) => Err(error.into()),
-            Err(BuildError::Twice(key)) => {
-                let mut search = Search { keys, key, found: None, buffer: String::new() };
-                self.read(table, &mut search)?;
-                let found = if is_sensitive { MASK.to_owned() } else { search.found.unwrap_or_default() };
-                Err(wrong(format!(
-                    "the key `{found}` stands in it more than once, with different values beside it; nobody can tell which is \
-                     meant: correct it"
-                )))
-            }
+            Err(BuildError::Twice(key)) => Err(wrong(self.contradiction(table, keys, key)?)),
         }
     }
 
-    /// Finds out whether a lookup table has the columns that are asked for.
+    /// Says where a lookup table contradicts itself, without the key: it may be what nobody is to read in a log.
+    fn contradiction(&self, table: &LookupTable, keys: Keys, key: KeyHash) -> Result<String, LookupError> {
+        let what = "with different values beside it; nobody can tell which is meant: correct it";
+        let columns = table.keys.join(", ");
+        Ok(match &table.source {
+            LookupSource::File(name) => {
+                let line = Cell::new(0);
+                let mut search =
+                    Search { keys, key, line: &line, first: None, second: None, buffer: String::new() };
+                self.read_file(table, name, &line, &mut search)?;
+                let first = search.first.map_or(0, |(line, _)| line);
+                let second = search.second.unwrap_or(first);
+                format!("lines {first} and {second} have the same key ({columns}), {what}")
+            }
+            LookupSource::Table { table: name, .. } => format!(
+                "a key stands in it more than once, {what}. Such keys are found by: SELECT {columns} FROM {name} GROUP BY \
+                 {columns} HAVING count(*) > 1"
+            ),
+        })
+    }
+
+    /// Finds out whether a lookup table can be used: that it has the columns that are asked for, and of a file that is not
+    /// large, whether anything in it is wrong.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -110,13 +125,34 @@ impl Reader<'_> {
                 ControlFlow::Break(())
             }
         }
+        if let LookupSource::File(name) = &table.source
+            && self.file(name).metadata().is_ok_and(|found| found.len() <= LOOKED_THROUGH_BYTES)
+        {
+            let memory_bytes = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX);
+            return self.snapshot(table, memory_bytes).map(drop);
+        }
         self.read(table, &mut Nothing)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.site.join(FOLDER).join(name)
+    }
+
+    fn read_file(
+        &self,
+        table: &LookupTable,
+        name: &str,
+        line: &Cell<u64>,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), LookupError> {
+        let columns: Vec<String> = table.keys.iter().chain(&table.values).cloned().collect();
+        lookup_files::read(&self.file(name), name, &columns, line, sink)
     }
 
     fn read(&self, table: &LookupTable, sink: &mut dyn RowSink) -> Result<(), LookupError> {
         let columns: Vec<String> = table.keys.iter().chain(&table.values).cloned().collect();
         match &table.source {
-            LookupSource::File(name) => read_file(&self.site.join(FOLDER).join(name), name, &columns, sink),
+            LookupSource::File(name) => self.read_file(table, name, &Cell::new(0), sink),
             LookupSource::Table { connection, table: name } => {
                 let spec = ReadSpec { table: name, columns: &columns };
                 let read = (self.open)(connection.as_deref()).and_then(|target| target.read(spec, sink));
@@ -127,12 +163,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// True when a column that is looked up in this table is sensitive.
-fn is_sensitive(plan: &Plan, table: usize) -> bool {
-    let of_table = |lookup: &crate::mapping::plan::Lookup| lookup.table == table;
-    plan.columns.iter().any(|column| column.sensitive && column.lookup.as_ref().is_some_and(of_table))
 }
 
 /// Puts rows into a builder.
@@ -165,62 +195,37 @@ impl RowSink for Building<'_> {
     }
 }
 
-/// Looks for the row of a key, to say its name.
-struct Search {
+/// Looks for the two lines of a file that have one key, and different values beside it.
+struct Search<'a> {
     keys: Keys,
     key: KeyHash,
-    found: Option<String>,
+    line: &'a Cell<u64>,
+    /// The first line, and the values on it.
+    first: Option<(u64, Vec<Option<String>>)>,
+    second: Option<u64>,
     buffer: String,
 }
 
-impl RowSink for Search {
+impl RowSink for Search<'_> {
     fn begin(&mut self, _compares: &[Compares]) {}
 
     fn row(&mut self, row: &[Option<&str>]) -> ControlFlow<()> {
-        let key = row.get(..self.keys.width()).unwrap_or_default();
+        let (key, values) = row.split_at_checked(self.keys.width()).unwrap_or((row, &[]));
         let parts: Vec<&str> = key.iter().copied().flatten().collect();
-        if parts.len() == key.len() && self.keys.hash(parts.iter().copied(), &mut self.buffer) == self.key {
-            self.found = Some(printable::short(&parts.join(" / "), SHOWN_CHARACTERS));
-            return ControlFlow::Break(());
+        if parts.len() != key.len() || self.keys.hash(parts.iter().copied(), &mut self.buffer) != self.key {
+            return ControlFlow::Continue(());
+        }
+        match &self.first {
+            None => {
+                let values = values.iter().map(|value| value.map(str::to_owned)).collect();
+                self.first = Some((self.line.get(), values));
+            }
+            Some((_, first)) if first.iter().map(Option::as_deref).ne(values.iter().copied()) => {
+                self.second = Some(self.line.get());
+                return ControlFlow::Break(());
+            }
+            Some(_) => {}
         }
         ControlFlow::Continue(())
     }
-}
-
-/// Reads a CSV file with a header, whose names are compared as those of files that are loaded. An empty field is no value.
-fn read_file(path: &Path, name: &str, columns: &[String], sink: &mut dyn RowSink) -> Result<(), LookupError> {
-    let away = |error: WireError| LookupError::Away(name.to_owned(), super::take::with_help(&error));
-    let wrong = |message: String| LookupError::Wrong(name.to_owned(), message);
-    let file: File = wire::open_regular(path).map_err(away)?;
-    let mut reader = csv::ReaderBuilder::new().from_reader(io::BufReader::with_capacity(1 << 16, file));
-    let unreadable = |error: csv::Error| match error.kind() {
-        csv::ErrorKind::Io(_) => LookupError::Away(name.to_owned(), printable::text(&error.to_string())),
-        _ => LookupError::Wrong(
-            name.to_owned(),
-            format!("it is no CSV file in UTF-8 with commas: {}", printable::text(&error.to_string())),
-        ),
-    };
-    let header = reader.headers().map_err(unreadable)?;
-    let plain = |name: &str| name.trim_start_matches('\u{feff}').trim().to_lowercase();
-    let found: Vec<String> = header.iter().map(plain).collect();
-    let mut places = Vec::with_capacity(columns.len());
-    for column in columns {
-        match found.iter().position(|found| *found == plain(column)) {
-            Some(place) => places.push(place),
-            None => {
-                let column = printable::short(column, SHOWN_CHARACTERS);
-                return Err(wrong(format!("it has no column `{column}`: its first line names the columns")));
-            }
-        }
-    }
-    sink.begin(&vec![Compares::Text; columns.len()]);
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(unreadable)? {
-        let field = |place: &usize| record.get(*place).map(str::trim).filter(|field| !field.is_empty());
-        let row: Vec<Option<&str>> = places.iter().map(field).collect();
-        if sink.row(&row).is_break() {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod lanes;
 pub mod live;
 pub mod load;
+mod lookup_files;
 pub mod lookups;
 mod memory;
 mod older;

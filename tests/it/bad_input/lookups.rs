@@ -36,23 +36,90 @@ fn an_empty_lookup_table_rejects_every_record_and_says_that_it_is_empty() {
 }
 
 #[test]
-fn a_key_that_stands_twice_with_different_values_fails_the_delivery_and_is_named() {
-    let loaded = load(with_file(BY_FILE, "k,v\na,1\nb,2\na,3\n"), "a.csv", FILE);
+fn a_key_that_stands_twice_with_different_values_fails_the_delivery_and_its_lines_are_named() {
+    let loaded = load(with_file(BY_FILE, "k,v\na,1\n\nb,2\na,1\na,3\n"), "a.csv", FILE);
     loaded
         .ends(1, "failed", "fault")
-        .says(&["names.csv", "`a` stands in it more than once"])
+        .says(&["names.csv", "lines 2 and 6 have the same key (k)"])
         .nothing_loaded();
     let loaded = load(with_file(BY_FILE, "k,v\na,1\nb,2\na,1\n"), "a.csv", FILE);
     loaded.ends(0, "loaded", "").rows(&["1|1|1.00", "2|2|2.00"]);
-    let sensitive = mapping(BY_FILE).replace("name = {", "name = { sensitive = true,");
-    let site = move || {
-        let site = Site::with_mapping("items", &sensitive);
-        site.write("mappings/lookups/names.csv", "k,v\nsecret,1\nsecret,3\n");
-        site
+}
+
+#[test]
+fn no_key_of_a_contradictory_lookup_table_reaches_the_terminal_or_the_ledger() {
+    let rows = "('a', 'SECRET1', '1'), ('a', 'SECRET1', '2')";
+    for (source, says) in [
+        ("file = \"names.csv\"", "lines 2 and 3 have the same key (c, ssn)"),
+        ("table = \"names\"", "SELECT c, ssn FROM names GROUP BY c, ssn HAVING count(*) > 1"),
+    ] {
+        // Only the other column of the key is sensitive.
+        let text = mapping(&format!("{source}, key = {{ c = \"name\", ssn = \"ssn\" }}, value = \"v\""))
+            + "ssn = { sensitive = true }\n";
+        let site = || {
+            let site = Site::with_mapping("items", &text);
+            site.write("mappings/lookups/names.csv", "c,ssn,v\na,SECRET1,1\na,SECRET1,2\n");
+            fs::create_dir_all(site.path("var")).unwrap();
+            let made = format!("CREATE TABLE names (c, ssn, v); INSERT INTO names VALUES {rows}");
+            rusqlite::Connection::open(site.path("var/warehouse.db")).unwrap().execute_batch(&made).unwrap();
+            site
+        };
+        let loaded = load(site, "a.csv", "id,name,amount,ssn\n1,a,1.00,SECRET1\n");
+        loaded.ends(1, "failed", "fault").says(&[says]);
+        assert!(!loaded.text.contains("SECRET1"), "{}", loaded.text);
+        for part in fs::read_dir(loaded.site.path("var")).unwrap() {
+            let path = part.unwrap().path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ledger")) {
+                let bytes = fs::read(&path).unwrap();
+                assert!(memchr::memmem::find(&bytes, b"SECRET1").is_none(), "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lookup_file_with_a_broken_quote_is_refused_with_its_line_instead_of_translating_wrongly() {
+    for (content, says) in [
+        ("k,v\na,\"1\nb,2\n", "line 2 has a quote that never closes"),
+        ("k,v\n\na,1\nb,\"x\"junk\n", "line 4 has text after a closing quote"),
+        ("k,v\na,1\nb,2,3\n", "line 3 has 3 fields where 2 are expected"),
+        ("k,\"v\na,1\n", "the header has a quote that does not close"),
+        ("k,v,V\na,1,2\n", "names the column `v` twice"),
+        ("", "no header"),
+    ] {
+        let site = with_file(BY_FILE, content);
+        let checked = site().run(["check"]).exits(1);
+        let said = checked.out + &checked.err;
+        assert!(said.contains("names.csv") && said.contains(says), "{content:?}: {said}");
+        load(site, "a.csv", FILE).ends(1, "failed", "fault").says(&["names.csv", says]).nothing_loaded();
+    }
+    // Quotes that do close may hold lines.
+    let loaded = load(with_file(BY_FILE, "k,v\na,\"1\n2\"\nb,\"say \"\"x\"\"\"\n"), "a.csv", FILE);
+    loaded.ends(0, "loaded", "").rows(&["1|1\n2|1.00", "2|say \"x\"|2.00"]);
+}
+
+#[test]
+fn a_lost_quote_in_a_huge_lookup_file_takes_no_memory() {
+    let peak = |lines: usize| {
+        let mut content = "k,v\nb,\"1\n".to_owned();
+        (0..lines).for_each(|line| content.push_str(&format!("{line},a text that goes on and on\n")));
+        let site = with_file(BY_FILE, &content)();
+        site.write("a.csv", FILE);
+        let (code, object, peak) = run_measured(&site, "a.csv");
+        assert_eq!((code, &object["outcome"]), (1, &"failed".into()), "{object}");
+        peak
     };
-    let loaded = load(site, "a.csv", FILE);
-    loaded.ends(1, "failed", "fault").says(&["`***` stands in it more than once"]);
-    assert!(!loaded.text.contains("secret"), "{}", loaded.text);
+    let (small, large) = (peak(1), peak(2_000_000));
+    assert!(large < small + (24 << 20), "{small} {large}");
+}
+
+#[test]
+fn a_lookup_file_that_contradicts_itself_is_found_by_check() {
+    let site = with_file(BY_FILE, "k,v\na,1\nb,2\na,3\n")();
+    let ran = site.run(["check"]).exits(1);
+    plain(&ran);
+    let said = ran.out + &ran.err;
+    assert!(said.contains("lines 2 and 4 have the same key (k)"), "{said}");
 }
 
 #[test]
