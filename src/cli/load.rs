@@ -14,6 +14,7 @@ use crate::{
         DeliveryReport, Engine, EngineError, Folders, Observer, Step,
         ask::{self, Followed},
         clock::{Clock, SystemClock},
+        live::Live,
         take::LoadOptions,
     },
     ledger::Wish,
@@ -160,6 +161,14 @@ pub fn at_work(
             Err(EngineError::Wire(WireError::Held(holder)))
                 if holder.command.as_deref() == Some(ask::RUN) => {}
             Err(error) => return Err(error.into()),
+        }
+        let live = Live::read(&Folders::of(site).live());
+        let changed = live.map(|live| live.changed_mappings(&site.catalog)).unwrap_or_default();
+        if !changed.is_empty() {
+            observer.note(&format!(
+                "changed since the engine that runs here began, and in force for files only when it is started again: the mappings {}",
+                changed.join(", ")
+            ));
         }
         match ask::ask(&Folders::of(site), wishes, by, now, observer)? {
             Followed::Done => return Ok(()),

@@ -119,6 +119,8 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
 struct Engine {
     holder: Option<Holder>,
     live: Option<Live>,
+    /// Mappings that it knows in another form than they have now.
+    changed: Vec<String>,
 }
 
 impl Engine {
@@ -128,7 +130,8 @@ impl Engine {
         // What an engine wrote that was killed says nothing about now.
         let mine = |live: &Live| holder.as_ref().is_some_and(|holder| holder.pid == Some(live.process));
         let live = Live::read(&folders.live()).filter(mine);
-        Ok(Self { holder, live })
+        let changed = live.as_ref().map(|live| live.changed_mappings(&site.catalog)).unwrap_or_default();
+        Ok(Self { holder, live, changed })
     }
 
     fn needs_a_person(&self) -> bool {
@@ -156,6 +159,7 @@ impl Engine {
             "queued": self.live.as_ref().map(|live| live.queued),
             "sources": self.live.as_ref().map(|live| &live.sources),
             "trouble": self.live.as_ref().map(|live| &live.trouble),
+            "changed_mappings": self.changed,
         })
     }
 
@@ -174,6 +178,12 @@ impl Engine {
         let Some(live) = &self.live else { return Ok(()) };
         if let Some(trouble) = &live.trouble {
             output.line(format!("  nothing can be taken: {}", printable::text(trouble)))?;
+        }
+        if !self.changed.is_empty() {
+            output.line(format!(
+                "  mappings changed since it began, and in force only when it is started again: {}",
+                self.changed.join(", ")
+            ))?;
         }
         for source in &live.sources {
             write_source(source, output)?;

@@ -1,12 +1,20 @@
 //! What a running engine tells of itself for `status` and for commands that follow it: a small file, written anew at most
 //! once a second while something happens, and not at all while nothing does. It is not durable and nothing depends on it.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::model::DeliveryId;
+use crate::{
+    mapping::{Catalog, Plan},
+    model::DeliveryId,
+};
 
 /// The engine at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +31,9 @@ pub struct Live {
     pub queued: u64,
     /// Why nothing is taken at the moment, if that is so.
     pub trouble: Option<String>,
+    /// The mappings as it read them when it began: names, and hashes of their texts.
+    #[serde(default)]
+    pub mappings: BTreeMap<String, String>,
 }
 
 /// A source at one moment.
@@ -97,6 +108,25 @@ impl Live {
         let length = fs::metadata(path).ok()?.len();
         let text = (length <= MOST_BYTES).then(|| fs::read(path).ok()).flatten()?;
         serde_json::from_slice(&text).ok()
+    }
+
+    /// The mappings of a catalog as [`Live::mappings`] has them.
+    #[must_use]
+    pub fn mappings_of(catalog: &Catalog) -> BTreeMap<String, String> {
+        let hash = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+        let of = |plan: &Result<_, _>| {
+            plan.as_ref().map_or_else(|_| String::new(), |plan: &Arc<Plan>| hash(&plan.source))
+        };
+        catalog.iter().map(|entry| (entry.name.clone(), of(&entry.plan))).collect()
+    }
+
+    /// The mappings that were changed, added or taken away since the engine began; it goes on with those that it knows.
+    #[must_use]
+    pub fn changed_mappings(&self, catalog: &Catalog) -> Vec<String> {
+        let today = Self::mappings_of(catalog);
+        let names: BTreeSet<&String> = today.keys().chain(self.mappings.keys()).collect();
+        let changed = names.into_iter().filter(|name| today.get(*name) != self.mappings.get(*name));
+        changed.cloned().collect()
     }
 
     /// Writes it, whole or not at all. That it cannot be written is no reason to stop working.

@@ -108,7 +108,7 @@ impl Engine {
             busy: Busy::default(),
             store_trouble: None,
             requests: requests::Requests::default(),
-            live: Live::default(),
+            live: Live { mappings: Live::mappings_of(&self.site.catalog), ..Live::default() },
             live_due: Duration::ZERO,
             lock_due: Duration::ZERO,
             stopping: None,

@@ -150,6 +150,7 @@ impl Runner<'_> {
             running: self.board.all(now),
             queued: self.lanes.waiting() as u64,
             trouble: self.trouble(),
+            mappings: self.live.mappings.clone(),
         };
         if live != self.live {
             live.at_millis = self.engine.clock.unix_millis();

@@ -243,3 +243,28 @@ fn a_second_run_is_told_who_holds_the_site_and_ends() {
     site.waits_for("prices.csv", "loaded");
     run.stop().exits(0);
 }
+
+#[test]
+fn a_mapping_that_is_changed_while_an_engine_runs_is_named_until_the_engine_is_started_again() {
+    let site = site(INBOX);
+    let run = site.start();
+    run.says("at work");
+    until("the engine to tell of itself", || {
+        site.status()["engine"]["changed_mappings"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    site.write("mappings/inbound/prices.toml", mapping("prices", "on_duplicate = \"load\"", ""));
+    site.write("mappings/inbound/more.toml", mapping("more", "", ""));
+    assert_eq!(site.status()["engine"]["changed_mappings"], json!(["more", "prices"]));
+    let status = site.run(["status"]).exits(0).out;
+    assert!(status.contains("in force only when it is started again: more, prices"), "{status}");
+    site.write("prices_1.csv", row("A", 1));
+    let loaded = site.run(["load", "prices_1.csv"]).exits(0);
+    assert!(loaded.err.contains("changed since the engine that runs here began"), "{}", loaded.err);
+    run.stop().exits(0);
+    let run = site.start();
+    run.says("at work");
+    until("the engine to tell of itself", || {
+        site.status()["engine"]["changed_mappings"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    run.stop().exits(0);
+}
