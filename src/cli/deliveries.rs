@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     CommandError, Common, Exit, open_ledger, open_site,
     output::{Output, moment, table, thousands},
-    summary::outcome_words,
+    summary::state_words,
 };
 use crate::{
     ledger::{DeliveryState, Filter},
@@ -95,7 +95,7 @@ fn row(delivery: &DeliveryState) -> Vec<String> {
     vec![
         delivery.id.to_string(),
         moment(delivery.taken_at_millis),
-        outcome_words(delivery.state).to_owned(),
+        state_words(delivery).to_owned(),
         delivery.mapping.clone().unwrap_or_default(),
         count(|tally| tally.read),
         count(|tally| tally.rejected),
@@ -123,6 +123,7 @@ pub fn to_json(delivery: &DeliveryState) -> serde_json::Value {
         "other": delivery.other.map(|other| other.to_string()),
         "tally": delivery.tally,
         "tables": delivery.tables,
+        "shadow": delivery.is_shadow(),
         "reports": { "rejects": delivery.reports.rejects, "errors": delivery.reports.errors },
         "taken": moment(delivery.taken_at_millis),
         "finished": delivery.finished_at_millis().map(moment),

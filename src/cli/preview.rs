@@ -10,7 +10,7 @@ use super::{
     output::{Output, counted, thousands},
     progress::Progress,
     summary::{self, labelled},
-    validate::plans,
+    validate::{plans, stopped},
 };
 use crate::{
     exchange::{
@@ -80,7 +80,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Err((reason, message)) => (Outcome::Refused, reason, message),
+                Err((reason, message)) => (stopped(reason), reason, message),
             };
             exit = exit.max(Exit::of(ended.0));
             let mut report = DeliveryReport::new(None, file, options.mapping.as_deref(), ended.0);
@@ -109,6 +109,7 @@ fn to_json(file: &Path, plan: &Plan, found: &Preview) -> serde_json::Value {
         "file": summary::file_name(file),
         "mapping": plan.name,
         "table": plan.table.table,
+        "shadow": plan.shadow,
         "outcome": found.outcome,
         "reason": found.reason,
         "message": found.message,
@@ -128,6 +129,9 @@ fn sample_json(sample: &Sample) -> serde_json::Value {
 /// What would happen, as text.
 fn lines(file: &Path, plan: &Plan, found: &Preview, wharf: &str) -> Vec<String> {
     let verdict = match found.outcome {
+        Outcome::Loaded | Outcome::LoadedWithRejects | Outcome::Held if plan.shadow => {
+            "would be compared, nothing would be written"
+        }
         Outcome::Loaded => "would be loaded",
         Outcome::LoadedWithRejects => "would be loaded with rejects",
         Outcome::Held => "would be held",
@@ -137,7 +141,8 @@ fn lines(file: &Path, plan: &Plan, found: &Preview, wharf: &str) -> Vec<String> 
     let mut lines = vec![format!("{}: {verdict}", summary::file_name(file))];
     let mut add = |name: &str, text: String| lines.push(labelled(name, &text));
     if let Some(message) = &found.message {
-        add("why", message.clone());
+        let would = if plan.shadow && found.outcome == Outcome::Held { "a load would be held: " } else { "" };
+        add("why", format!("{would}{message}"));
     }
     add("mapping", format!("{}, table {}", plan.name, plan.table.table));
     add("counts", summary::balance(&found.tally));
@@ -155,6 +160,10 @@ fn lines(file: &Path, plan: &Plan, found: &Preview, wharf: &str) -> Vec<String> 
         match &found.loaded_by {
             Some(by) => format!(
                 "nothing was written; {by} loaded these bytes, so only `{wharf} load --again {path}` does this"
+            ),
+            None if plan.shadow => format!(
+                "nothing was written, and nothing will be while the mapping says `shadow = true`; `{wharf} load {path}` \
+                 compares and writes the differences down"
             ),
             None => format!("nothing was written; `{wharf} load {path}` does this"),
         },

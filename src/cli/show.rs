@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     CommandError, Common, Exit, deliveries, open_ledger, open_site,
     output::{Output, counted, moment, seconds, size, table, thousands},
-    summary::{balance, outcome_words},
+    summary::{balance, state_words},
 };
 use crate::{
     exchange::{
@@ -69,7 +69,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         output.line(format!("  {}  {}", moment(entry.place.at_millis), sentence(&entry.event)))?;
     }
     match rows {
-        Ok(Some((columns, rows))) => show_rows(&columns, &rows, output)?,
+        Ok(Some((columns, rows))) => show_rows(&delivery, &columns, &rows, output)?,
         Ok(None) => {}
         Err(message) => output.line(format!("\nits rows cannot be shown: {message}"))?,
     }
@@ -81,7 +81,7 @@ fn archive(site: &Site, delivery: &DeliveryState) -> String {
 }
 
 fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<(), CommandError> {
-    output.line(format!("{}: {}", delivery.file, outcome_words(delivery.state)))?;
+    output.line(format!("{}: {}", delivery.file, state_words(delivery)))?;
     let mut add = |name: &str, text: String| output.line(format!("  {:<11} {text}", format!("{name}:")));
     add("delivery", delivery.id.to_string())?;
     if let Some(message) = &delivery.message {
@@ -115,7 +115,13 @@ fn head(site: &Site, delivery: &DeliveryState, output: &mut Output) -> Result<()
         add("counts", balance(tally))?;
     }
     if delivery.state == State::LoadedWithRejects && delivery.corrects.is_none() {
-        add("rejects", super::rejects::standing(&delivery.rejects))?;
+        add("rejects", {
+            if delivery.is_shadow() {
+                "for looking at only, as nothing of a shadow run is loaded".to_owned()
+            } else {
+                super::rejects::standing(&delivery.rejects)
+            }
+        })?;
     }
     if delivery.deletes > 0 {
         add("would vanish", counted(delivery.deletes, "row"))?;
@@ -191,6 +197,11 @@ fn sentence(event: &Event) -> String {
                 thousands(*rejected)
             )
         }
+        Event::Loaded { tally, tables, worked_millis, .. } if tables.is_empty() => format!(
+            "shadow run: compared in {}, nothing written; a load would have come to: {}",
+            seconds(*worked_millis),
+            balance(tally)
+        ),
         Event::Loaded { tally, worked_millis, .. } => {
             format!("loaded in {}: {}", seconds(*worked_millis), balance(tally))
         }
@@ -278,11 +289,17 @@ fn refused(site: &Site, delivery: &DeliveryState) -> Vec<u64> {
     rejects.into_iter().map(|reject| reject.position.record).collect()
 }
 
-fn show_rows(columns: &[String], rows: &[LoadedRow], output: &mut Output) -> Result<(), CommandError> {
+fn show_rows(
+    delivery: &DeliveryState,
+    columns: &[String],
+    rows: &[LoadedRow],
+    output: &mut Output,
+) -> Result<(), CommandError> {
     if rows.is_empty() {
         return Ok(());
     }
-    output.line(format!("\nfirst {} as loaded:", counted(rows.len() as u64, "row")))?;
+    let done = if delivery.is_shadow() { "compared" } else { "loaded" };
+    output.line(format!("\nfirst {} as {done}:", counted(rows.len() as u64, "row")))?;
     let header: Vec<&str> = columns.iter().map(String::as_str).collect();
     let shown = |cell: &Option<String>| match cell {
         Some(text) => printable::short(text, CELL_CHARACTERS),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     CommandError, Common, Exit, open_site,
     output::{Output, counted, moment, seconds, size, thousands},
-    summary::{balance, outcome_words},
+    summary::{COMPARED, balance, outcome_words, state_words},
 };
 use crate::{
     exchange::{
@@ -77,9 +77,16 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
     engine.write(output)?;
     mappings(&site, output)?;
     let total: u64 = counts.iter().map(|(_, count)| count).sum();
-    let parts: Vec<String> = counts
-        .iter()
-        .map(|(state, count)| format!("{} {}", thousands(*count), outcome_words(*state)))
+    let shadow_runs = view.shadow_runs()?;
+    let compared: u64 = shadow_runs.iter().map(|(_, count)| count).sum();
+    let written = counts.iter().map(|(state, count)| {
+        let shadow = shadow_runs.iter().find(|(of, _)| of == state).map_or(0, |(_, count)| *count);
+        (count.saturating_sub(shadow), outcome_words(*state))
+    });
+    let parts: Vec<String> = written
+        .chain([(compared, COMPARED)])
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{} {words}", thousands(count)))
         .collect();
     let parts = if parts.is_empty() { vec!["none yet".to_owned()] } else { parts };
     let total = counted(total, "delivery").replace("deliverys", "deliveries");
@@ -273,7 +280,7 @@ fn section(
     for delivery in deliveries {
         let file = printable::short(&delivery.file.to_string(), 50);
         let at = moment(delivery.changed_at_millis);
-        output.line(format!("  {}  {at}  {file}: {}", delivery.id, outcome_words(delivery.state)))?;
+        output.line(format!("  {}  {at}  {file}: {}", delivery.id, state_words(delivery)))?;
         if let Some(tally) = delivery.tally.filter(|tally| tally.read > 0) {
             output.line(format!("      {}", balance(&tally)))?;
         }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::output::{Output, counted, seconds, thousands};
 use crate::{
     exchange::{DeliveryReport, Sample},
+    ledger::DeliveryState,
     model::{FileName, Outcome, Reason, Tally},
 };
 
@@ -54,6 +55,15 @@ pub fn outcome_words(outcome: Outcome) -> &'static str {
         Outcome::Failed => "failed",
         other => other.code(),
     }
+}
+
+/// What became of a delivery that is compared and not loaded.
+pub const COMPARED: &str = "compared, nothing written";
+
+/// What the state of a delivery is called on a terminal.
+#[must_use]
+pub fn state_words(delivery: &DeliveryState) -> &'static str {
+    if delivery.is_shadow() { COMPARED } else { outcome_words(delivery.state) }
 }
 
 /// The counts of a delivery as a sum that balances.
@@ -161,7 +171,7 @@ fn add_reports(report: &DeliveryReport, add: &mut impl FnMut(&str, String)) {
 }
 
 fn block(report: &DeliveryReport, wharf: &str) -> Vec<String> {
-    let outcome = if report.shadow { "compared, nothing written" } else { outcome_words(report.outcome) };
+    let outcome = if report.shadow { COMPARED } else { outcome_words(report.outcome) };
     let mut lines = vec![headline(report, outcome)];
     let mut add = |name: &str, text: String| lines.push(labelled(name, &text));
     if let Some(message) = &report.message {
@@ -222,8 +232,13 @@ fn next(report: &DeliveryReport, wharf: &str) -> Option<String> {
     let id = report.delivery.map(|id| id.to_string());
     let show = id.as_deref().map(|id| format!("`{wharf} show {id}`"));
     if report.shadow {
+        let rejects = if report.tally.rejected > 0 {
+            "; its rejects are for looking at only, as nothing is loaded that they could be added to"
+        } else {
+            ""
+        };
         return Some(format!(
-            "compare for as long as you need, then take `shadow` out of the mapping; {}",
+            "compare for as long as you need, then take `shadow` out of the mapping{rejects}; {}",
             show?
         ));
     }

@@ -22,6 +22,7 @@ use crate::{
     mapping::{Choice, Plan, Site},
     model::{FileName, Outcome, Reason},
     rejects::{Context, write_reports},
+    wire,
 };
 
 /// Options of `wharf validate`.
@@ -51,7 +52,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
             let report = match plan {
                 Ok(plan) => one(&site, &inspector, &plan, file, options, output)?,
                 Err((reason, message)) => {
-                    let mut report = DeliveryReport::new(None, file, None, Outcome::Refused);
+                    let mut report = DeliveryReport::new(None, file, None, stopped(reason));
                     (report.reason, report.message) = (Some(reason), Some(message));
                     report
                 }
@@ -65,10 +66,19 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
 
 type PlanOrRefusal = Result<Arc<Plan>, (Reason, String)>;
 
-/// The mappings to validate `file` under.
+/// How a file ends that no mapping can be found for.
+#[must_use]
+pub fn stopped(reason: Reason) -> Outcome {
+    if reason == Reason::Fault { Outcome::Failed } else { Outcome::Refused }
+}
+
+/// The mappings to validate `file` under. Of a file that is not there, that is said, and not that no mapping takes it.
 pub fn plans(site: &Site, mapping: Option<&str>, file: &Path) -> Result<Vec<PlanOrRefusal>, CommandError> {
     if let Some(mapping) = mapping {
         return Ok(vec![Ok(site.mapping(mapping)?)]);
+    }
+    if let Err(error) = wire::open_regular(file) {
+        return Ok(vec![Err((Reason::Fault, with_help(&error)))]);
     }
     let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());
     Ok(match site.catalog.choose(&name.to_text(), None) {

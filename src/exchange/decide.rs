@@ -102,7 +102,9 @@ impl Engine {
             ..Filter::default()
         };
         let later = self.ledger().view().list(&loaded)?;
-        Ok(later.into_iter().find(|later| later.arrival > delivery.arrival && later.corrects.is_none()))
+        Ok(later
+            .into_iter()
+            .find(|later| later.arrival > delivery.arrival && later.corrects.is_none() && !later.is_shadow()))
     }
 
     /// Old values must not replace new ones without anybody noticing. Of a correction that is seen row by row.

@@ -202,7 +202,7 @@ impl Preview {
 /// The delivery that has loaded the bytes of the file under this mapping, if a load would find it.
 fn loaded_by(site: &Site, plan: &Plan, path: &Path) -> Result<Option<DeliveryId>, PreviewError> {
     let ledger = Folders::of(site).ledger();
-    if !ledger.exists() || plan.on_duplicate == OnDuplicate::Load {
+    if !ledger.exists() || plan.on_duplicate == OnDuplicate::Load || plan.shadow {
         return Ok(None);
     }
     let reader = LedgerReader::open(&ledger)?;

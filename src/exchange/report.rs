@@ -82,6 +82,7 @@ impl DeliveryReport {
             reports: delivery.reports.clone(),
             worked_millis: delivery.worked_millis.unwrap_or_default(),
             corrects: delivery.corrects,
+            shadow: delivery.is_shadow(),
             ..Self::new(Some(delivery.id), file, delivery.mapping.as_deref(), outcome)
         }
     }

@@ -313,6 +313,13 @@ impl Leads<'_> {
         if let Some(closing) = states.of(record) {
             return Ok(Lead::Closed(delivery, closing.words()));
         }
+        if state.is_shadow() {
+            return Ok(Lead::Closed(
+                delivery,
+                "is of a shadow run, of which nothing is loaded: its report is for looking at only"
+                    .to_owned(),
+            ));
+        }
         Ok(match state.state {
             State::LoadedWithRejects => Lead::Record(delivery, record),
             State::Held | State::Failed | State::Taken | State::Waiting | State::Running => Lead::Closed(

@@ -60,11 +60,11 @@ pub enum Event {
         /// Violations counted by rule code.
         violations: BTreeMap<String, u64>,
     },
-    /// Its good rows are in the target.
+    /// Its good rows are in the target; or, of a shadow run, were compared with it.
     Loaded {
         /// What became of its records; balances and withholds nothing.
         tally: Tally,
-        /// The same for each table; each balances.
+        /// The same for each table; each balances. Empty for a shadow run, which writes to none.
         tables: BTreeMap<String, Tally>,
         /// What a person should know of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -119,6 +119,12 @@ impl DeliveryState {
         self.state.is_final().then_some(self.changed_at_millis)
     }
 
+    /// True when it was compared with the table and nothing was written: what is loaded names its tables, a shadow run none.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        matches!(self.state, State::Loaded | State::LoadedWithRejects) && self.tables.is_empty()
+    }
+
     pub(super) fn new(place: Place, taken: &Taken) -> Self {
         Self {
             id: place.delivery,

@@ -408,6 +408,20 @@ impl<'a> View<'a> {
         Ok(STATES.into_iter().filter_map(|state| count(state).map(|count| (state, count))).collect())
     }
 
+    /// How many of the loaded deliveries were compared only, as [`DeliveryState::is_shadow`] has it, by state.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn shadow_runs(self) -> Result<Vec<(State, u64)>, LedgerError> {
+        let sql = "SELECT count(*) FROM deliveries WHERE state = ?1 AND tables IS NULL";
+        let mut found = Vec::new();
+        for state in [State::Loaded, State::LoadedWithRejects] {
+            let count: Option<Unsigned> = self.one(sql, [state.code()], |row| row.get(0))?;
+            found.push((state, count.map_or(0, |count| count.0)));
+        }
+        Ok(found)
+    }
+
     /// The mapping that had this fingerprint.
     ///
     /// # Errors

@@ -231,3 +231,94 @@ fn a_shadow_run_of_a_file_that_a_load_would_hold_holds_nobody_up_and_says_so() {
     assert_eq!((code, &delivery["outcome"]), (2, &json!("loaded_with_rejects")));
     assert!(delivery["message"].as_str().unwrap().contains("a load would be held"), "{delivery:#}");
 }
+
+#[test]
+fn a_shadow_run_is_never_called_loaded() {
+    let site = shadowed("");
+    site.write("prices_1.csv", SECOND);
+    let preview = site.run(["preview", "prices_1.csv"]).exits(2).out;
+    assert!(preview.contains("would be compared, nothing would be written"), "{preview}");
+    assert!(preview.contains("while the mapping says `shadow = true`"), "{preview}");
+    let (_, delivery) = site.load("prices_1.csv", SECOND);
+    let id = delivery["delivery"].as_str().unwrap().to_owned();
+    let preview_again = site.run(["preview", "prices_1.csv"]).exits(2).out;
+    for (command, says) in [
+        (vec!["status"], "1 delivery: 1 compared, nothing written"),
+        (vec!["deliveries"], "compared, nothing written"),
+        (vec!["rejects"], "compared, nothing written"),
+        (vec!["show", &id], "shadow run: compared in "),
+        (vec!["show", &id], "for looking at only"),
+    ] {
+        let said = site.run(&command).exits(0).out;
+        assert!(said.contains(says), "{command:?}: {said}");
+        let claims =
+            said.contains("loaded with rejects") || said.contains("loaded in ") || said.contains("as loaded");
+        assert!(!claims, "{command:?}: {said}");
+    }
+    assert!(!preview_again.contains("loaded these bytes"), "{preview_again}");
+    assert_eq!(site.run(["show", "--json", &id]).object()["shadow"], true);
+}
+
+#[test]
+fn a_corrected_reject_of_a_shadow_run_is_told_that_nothing_of_it_is_loaded() {
+    let site = shadowed("");
+    let (_, delivery) = site.load("prices_1.csv", SECOND);
+    let report = delivery["reports"]["rejects"].as_str().unwrap();
+    let before = site.query("SELECT * FROM prices");
+    let ran = site.run(["resubmit", report]);
+    let said = ran.out + &ran.err;
+    assert!(said.contains("is of a shadow run, of which nothing is loaded"), "{said}");
+    assert_eq!(site.query("SELECT * FROM prices"), before);
+}
+
+#[test]
+fn a_shadow_run_keeps_nobody_from_loading_an_earlier_file_again() {
+    let site = Site::with_mapping("prices", &prices("", ""));
+    let (_, first) = site.load("prices_1.csv", FIRST);
+    site.write("mappings/inbound/prices.toml", prices("shadow = true", ""));
+    site.load("prices_2.csv", SECOND);
+    site.write("mappings/inbound/prices.toml", prices("", ""));
+    site.run(["rerun", first["delivery"].as_str().unwrap()]).exits(0);
+    site.load("prices_3.csv", SECOND);
+    let ran = site.run(["rerun", first["delivery"].as_str().unwrap()]).exits(1);
+    assert!(ran.err.contains("came later and is loaded already"), "{}", ran.err);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_said_before_any_mapping() {
+    let site = Site::with_mapping("prices", &prices("", ""));
+    for command in ["preview", "validate"] {
+        for name in ["nosuch", "prices_9.csv"] {
+            let ran = site.run([command, name]).exits(1);
+            let said = ran.out + &ran.err;
+            assert!(
+                said.contains("No such file") && !said.contains("no mapping"),
+                "{command} {name}: {said}"
+            );
+        }
+        site.write("other.txt", "x");
+        let said = site.run([command, "other.txt"]).exits(3).out;
+        assert!(said.contains("no mapping takes a file of this name"), "{said}");
+    }
+}
+
+#[test]
+fn rejects_of_a_rule_or_mapping_that_does_not_exist_are_a_slip_and_not_none() {
+    let site = Site::with_mapping("prices", &prices("", ""));
+    site.load("prices_1.csv", SECOND);
+    for (option, name, says) in [
+        ("--rule", "nosuch", "there is no rule `nosuch`; the rules are columns, quote"),
+        ("--mapping", "nosuch", "nosuch"),
+    ] {
+        let ran = site.run(["rejects", option, name]).exits(1);
+        assert!(ran.err.contains(says), "{option}: {}", ran.err);
+    }
+    for arguments in [["--rule", "check:later"], ["--rule", "lookup"], ["--mapping", "prices"]] {
+        site.run(["rejects"].into_iter().chain(arguments)).exits(0);
+    }
+    // Its deliveries outlive a mapping.
+    fs::rename(site.path("mappings/inbound/prices.toml"), site.path("mappings/inbound/articles.toml"))
+        .unwrap();
+    let said = site.run(["rejects", "--mapping", "prices"]).exits(0).out;
+    assert!(said.contains("prices_1.csv"), "{said}");
+}

@@ -79,7 +79,7 @@ impl<'a> Detail<'a> {
             options,
             ids: RejectIds::new(view.site()?.key, delivery.id),
             states: view.reject_states(delivery.id)?,
-            is_loaded: delivery.state == State::LoadedWithRejects,
+            is_loaded: delivery.state == State::LoadedWithRejects && !delivery.is_shadow(),
             counts: BTreeMap::new(),
             found: 0,
             first: BTreeMap::new(),

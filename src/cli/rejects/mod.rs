@@ -9,11 +9,12 @@ use clap::{Args, ValueEnum};
 use super::{
     CommandError, Common, Exit, deliveries, open_ledger, open_site,
     output::{Output, moment, table, thousands},
-    summary::outcome_words,
+    summary::state_words,
 };
 use crate::{
     ledger::{DeliveryState, Filter, RejectCounts, View},
-    model::{State, printable},
+    mapping::Site,
+    model::{Rule, State, printable, reject::RULES},
 };
 
 /// Options of `wharf rejects`.
@@ -91,6 +92,7 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         return ignore::run(&site, &options.ids, reason, output);
     }
     let reader = open_ledger(&site)?;
+    check_filters(&site, reader.view(), options)?;
     if options.ids.is_empty() {
         return all(reader.view(), options, output);
     }
@@ -98,6 +100,26 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
         detail::one(&site, reader.view(), id, options, output)?;
     }
     Ok(Exit::Clean)
+}
+
+/// What nothing can stand under is told, so that nobody takes a slip for "no rejects".
+fn check_filters(site: &Site, view: View<'_>, options: &Options) -> Result<(), CommandError> {
+    if let Some(rule) = options.rule.as_deref().filter(|rule| Rule::from_code(rule).is_none()) {
+        let rules: Vec<&str> = RULES.iter().map(Rule::code).collect();
+        return Err(CommandError::Usage(format!(
+            "there is no rule `{}`; the rules are {}, and check:NAME for the checks of a mapping",
+            printable::short(rule, SHOWN_CHARACTERS),
+            rules.join(", ")
+        )));
+    }
+    let Some(mapping) = &options.mapping else { return Ok(()) };
+    let is_there = site.catalog.iter().any(|entry| entry.name == *mapping);
+    let of_it = Filter { mapping: Some(mapping.clone()), limit: Some(1), ..Filter::default() };
+    // Deliveries of a mapping that is gone stay in the ledger.
+    if !is_there && view.list(&of_it)?.is_empty() {
+        site.catalog.get(mapping)?;
+    }
+    Ok(())
 }
 
 /// How many rejects stand where, in words.
@@ -117,6 +139,8 @@ pub fn standing(counts: &RejectCounts) -> String {
     parts.join(", ")
 }
 
+/// So much of what was asked for is shown.
+const SHOWN_CHARACTERS: usize = 60;
 /// Deliveries looked through at once for those that are wanted.
 const PAGE: u32 = 1_000;
 
@@ -162,11 +186,11 @@ fn all(view: View<'_>, options: &Options, output: &mut Output) -> Result<Exit, C
     let rows = found
         .iter()
         .map(|delivery| {
-            let is_loaded = delivery.state == State::LoadedWithRejects;
+            let is_loaded = delivery.state == State::LoadedWithRejects && !delivery.is_shadow();
             vec![
                 delivery.id.to_string(),
                 moment(delivery.changed_at_millis),
-                outcome_words(delivery.state).to_owned(),
+                state_words(delivery).to_owned(),
                 delivery.tally.map_or_else(String::new, |tally| thousands(tally.rejected)),
                 if is_loaded { thousands(delivery.rejects.open) } else { "-".to_owned() },
                 printable::short(&delivery.file.to_string(), 50),
