@@ -10,13 +10,10 @@ use super::{
 };
 use crate::{
     exchange::{
-        lookups::{self, LookupError},
+        lookups::{self, Created},
         target,
     },
-    mapping::{
-        MappingError, Plan, Problem, Problems, Site,
-        plan::{LookupSource, LookupTable},
-    },
+    mapping::{MappingError, Plan, Problem, Problems, Site},
     targets::Fit,
 };
 
@@ -81,31 +78,19 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     Ok(Exit::Clean)
 }
 
-/// Lookup tables of a mapping that cannot be asked, or contradict themselves. A table that another mapping fills may be made by its first load.
+/// Lookup tables of a mapping that cannot be asked, or contradict themselves.
 fn missing_lookups(site: &Site, plan: &Plan) -> Vec<Problem> {
     let reader = lookups::Reader {
         site: &site.dir,
+        created: &Created::of(&site.catalog),
         open: &|connection| target::open(&site.settings, connection),
         work_folder: &std::env::temp_dir(),
         memory_bytes: site.settings.max_memory_bytes / 4,
         secret: [0; 2],
     };
-    let plans = || site.catalog.iter().filter_map(|entry| entry.plan.as_ref().ok());
-    let comes = |table: &LookupTable| match &table.source {
-        LookupSource::Table { connection, table } => plans().any(|other| {
-            other.table.create
-                && other.connection == *connection
-                && other.table.table.eq_ignore_ascii_case(table)
-        }),
-        LookupSource::File(_) => false,
-    };
     let file = format!("mappings/inbound/{}.toml", plan.name);
-    let wrong = plan.lookups.iter().filter_map(|table| match reader.look(table) {
-        Err(LookupError::Away(..)) if comes(table) => None,
-        Err(error) => Some(Problem::whole(&file, &error.to_string(), None)),
-        Ok(()) => None,
-    });
-    wrong.collect()
+    let wrong = plan.lookups.iter().filter_map(|table| reader.look(table).err());
+    wrong.map(|error| Problem::whole(&file, &error.to_string(), None)).collect()
 }
 
 fn describe(plan: &Plan, note: &str) -> String {

@@ -65,8 +65,12 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     }
     head(&site, &delivery, output)?;
     output.line("\nstory:")?;
-    for entry in &story {
-        output.line(format!("  {}  {}", moment(entry.place.at_millis), sentence(&entry.event)))?;
+    let is_trying = |entry: &Entry| matches!(entry.event, Event::RejectsTried { .. });
+    for (index, entry) in story.iter().enumerate() {
+        // Of tries in a row the last says it all.
+        if !is_trying(entry) || !story.get(index + 1).is_some_and(is_trying) {
+            output.line(format!("  {}  {}", moment(entry.place.at_millis), sentence(&entry.event)))?;
+        }
     }
     match rows {
         Ok(Some((columns, rows))) => show_rows(&delivery, &columns, &rows, output)?,
@@ -158,7 +162,10 @@ fn rejects_closed(how: &Closing, records: &Ranges) -> String {
     let count = counted(records.count(), "reject");
     match how {
         Closing::Corrected { delivery } => format!("{count} corrected by {delivery}"),
-        Closing::Overtaken { delivery } => {
+        Closing::Overtaken { same_file: true, .. } => {
+            format!("{count} overtaken: other rows of the same file were loaded with their keys")
+        }
+        Closing::Overtaken { delivery, .. } => {
             format!("{count} overtaken: {delivery} has loaded rows with their keys")
         }
         Closing::Ignored { person, reason } => {
@@ -225,6 +232,9 @@ fn sentence(event: &Event) -> String {
         Event::Retried { by } => format!("another attempt asked for by {by}"),
         Event::ReportsWritten { .. } => "reports written again".to_owned(),
         Event::RejectsOpened { .. } => "its rejects can be corrected and sent back".to_owned(),
+        Event::RejectsTried { .. } => {
+            "its rejects that lack a row of another table were tried again".to_owned()
+        }
         Event::RejectsClosed { how, records } => rejects_closed(how, records),
         Event::Noted { text } => text.clone(),
     }

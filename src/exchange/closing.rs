@@ -22,7 +22,7 @@ const KEYS_AT_ONCE: u32 = 10_000;
 pub(super) struct RejectNews {
     /// The keys of its own rejects, as far as they can be read.
     keys: Vec<(u64, KeyHash)>,
-    /// Of its own rejects, those whose key another row of the file has loaded.
+    /// Of its own rejects, or those of the delivery that it corrects, those whose key another row of the file has loaded.
     outdone: Vec<u64>,
     /// For a correction: the records that are settled by it.
     corrected: Vec<u64>,
@@ -37,8 +37,8 @@ impl Engine {
     pub(super) fn reject_news(&self, job: &Job, work: &WorkFile) -> Result<RejectNews, Fault> {
         let refused: BTreeSet<u64> =
             work.target_rejects()?.iter().map(|reject| reject.position.record).collect();
-        let mut news =
-            RejectNews { overtaken: self.overtaken_rejects(job, work, &refused)?, ..RejectNews::default() };
+        let mut news = RejectNews::default();
+        self.overtaken_rejects(job, work, &refused, &mut news)?;
         match job.corrects {
             Some(_) => news.corrected = self.corrected_records(job, work)?,
             None if work.has_rejects() => self.own_keys(job, work, &refused, &mut news)?,
@@ -64,15 +64,19 @@ impl Engine {
     }
 
     /// The open rejects of other deliveries whose keys this one has loaded. A correction brings values as old as those of the
-    /// file that it belongs to: it outdoes only what stood before them.
+    /// file that it belongs to: it outdoes only what stood before them. Of rows of that file with one key the first that
+    /// loads is loaded, unless the later wins; what the correction itself has brought and could not load stays open, as it
+    /// says why.
     fn overtaken_rejects(
         &self,
         job: &Job,
         work: &WorkFile,
         refused: &BTreeSet<u64>,
-    ) -> Result<BTreeMap<DeliveryId, Vec<u64>>, Fault> {
-        let mut overtaken: BTreeMap<DeliveryId, Vec<u64>> = BTreeMap::new();
-        let Some(loaded) = &work.keys else { return Ok(overtaken) };
+        news: &mut RejectNews,
+    ) -> Result<(), Fault> {
+        let Some(loaded) = &work.keys else { return Ok(()) };
+        let later_wins = job.plan.duplicate_keys == DuplicateKeys::Last;
+        let mut brought: Option<BTreeSet<u64>> = None;
         let corrects = match job.corrects {
             Some(delivery) => self.ledger().view().by_id(delivery)?,
             None => None,
@@ -81,18 +85,27 @@ impl Engine {
         let mut after = None;
         loop {
             let page = self.ledger().view().open_keys(&place, after, KEYS_AT_ONCE)?;
-            let Some(last) = page.last() else { return Ok(overtaken) };
+            let Some(last) = page.last() else { return Ok(()) };
             after = Some((last.arrival, last.record));
             for key in &page {
                 let found = loaded
                     .find(KeyHash::from_bytes(&key.hash))
                     .map_err(crate::validate::ValidateError::from)?;
                 let Some(by) = found.filter(|record| !refused.contains(record)) else { continue };
-                let is_older = corrects
-                    .as_ref()
-                    .is_none_or(|corrects| (key.arrival, key.record) < (corrects.arrival, by));
-                if is_older {
-                    overtaken.entry(key.delivery).or_default().push(key.record);
+                let Some(of) = &corrects else {
+                    news.overtaken.entry(key.delivery).or_default().push(key.record);
+                    continue;
+                };
+                if key.arrival < of.arrival {
+                    news.overtaken.entry(key.delivery).or_default().push(key.record);
+                } else if key.arrival == of.arrival && key.record < by {
+                    news.outdone.push(key.record);
+                } else if key.arrival == of.arrival && key.record > by && !later_wins {
+                    if brought.is_none() {
+                        brought = Some(self.records_of(job)?.into_iter().collect());
+                    }
+                    let is_brought = brought.as_ref().is_some_and(|brought| brought.contains(&key.record));
+                    news.outdone.extend((!is_brought).then_some(key.record));
                 }
             }
         }
@@ -246,7 +259,7 @@ impl Engine {
                 hash: key.to_bytes(),
             };
             keys.extend(news.keys.iter().map(key));
-            let how = Closing::Overtaken { delivery: job.id };
+            let how = Closing::Overtaken { delivery: job.id, same_file: true };
             if !news.outdone.is_empty() {
                 let records = news.outdone.iter().copied().collect();
                 events.push((job.id, Event::RejectsClosed { how, records }));
@@ -256,9 +269,12 @@ impl Engine {
         let overtaken = news
             .overtaken
             .iter()
-            .map(|(of, records)| (*of, Closing::Overtaken { delivery: job.id }, records));
+            .map(|(of, records)| (*of, Closing::Overtaken { delivery: job.id, same_file: false }, records));
+        let outdone = job
+            .corrects
+            .map(|of| (of, Closing::Overtaken { delivery: job.id, same_file: true }, &news.outdone));
         let mut closed: BTreeMap<DeliveryId, BTreeSet<u64>> = BTreeMap::new();
-        for (of, how, records) in corrected.into_iter().chain(overtaken) {
+        for (of, how, records) in corrected.into_iter().chain(outdone).chain(overtaken) {
             let now = closed.entry(of).or_default();
             let records =
                 still_open(ledger.view(), of, records.iter().filter(|record| !now.contains(record)))?;

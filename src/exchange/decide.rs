@@ -37,6 +37,7 @@ impl Engine {
             observer.ended(*report);
         }
         self.drain(&mut recovered.lanes, observer)?;
+        self.drain_lacking(&mut recovered.lanes, observer)?;
         self.end_in_order();
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::{
     facts,
     lanes::{Blocker, Wait},
     load,
-    lookups::{self, LookupError},
+    lookups::{self, Created, LookupError},
     memory::Share,
     overtake::overtakings,
     pipeline::{self, PipelineError, PipelineOptions},
@@ -162,7 +162,7 @@ impl From<ReportError> for Fault {
 impl From<TargetError> for Fault {
     fn from(error: TargetError) -> Self {
         match error {
-            TargetError::Passing(text) => Self::Passing(text),
+            TargetError::Passing(text) | TargetError::NoTable(text) => Self::Passing(text),
             other => Self::Lasting(other.to_string()),
         }
     }
@@ -417,6 +417,7 @@ impl Engine {
         let mut share = self.lookup_memory.share(u64::MAX, mode == Mode::Alone);
         let reader = lookups::Reader {
             site: &self.site.dir,
+            created: &Created::of(&self.site.catalog),
             open: &|connection| self.targets.get(&self.site.settings, connection),
             work_folder: &self.folders.work(),
             memory_bytes: share.bytes,

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Sample, Step,
-    lookups::{self, LookupError},
+    lookups::{self, Created, LookupError},
     pipeline::{self, PipelineError, PipelineOptions},
     random,
     report::sample_of,
@@ -43,6 +43,7 @@ pub struct Inspector {
     pool: rayon::ThreadPool,
     folder: PathBuf,
     site: PathBuf,
+    created: Created,
     settings: Settings,
 }
 
@@ -58,7 +59,13 @@ impl Inspector {
             .num_threads(threads)
             .build()
             .map_err(|error| super::EngineError::Start(error.to_string()))?;
-        Ok(Self { pool, folder: std::env::temp_dir(), site: site.dir.clone(), settings: settings.clone() })
+        Ok(Self {
+            pool,
+            folder: std::env::temp_dir(),
+            site: site.dir.clone(),
+            created: Created::of(&site.catalog),
+            settings: settings.clone(),
+        })
     }
 
     /// The threads that it works on.
@@ -90,6 +97,7 @@ impl Inspector {
     fn lookups(&self, plan: &Plan) -> Result<Arc<Snapshots>, InspectError> {
         let reader = lookups::Reader {
             site: &self.site,
+            created: &self.created,
             open: &|connection| target::open(&self.settings, connection),
             work_folder: &self.folder,
             memory_bytes: self.settings.max_memory_bytes / super::LOOKUP_SHARE,

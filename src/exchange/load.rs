@@ -30,6 +30,7 @@ impl Engine {
         }
         let mut lanes = std::mem::take(&mut recovered.lanes);
         self.drain(&mut lanes, observer)?;
+        self.drain_lacking(&mut lanes, observer)?;
         let files_named = files.len();
         let mut files: Vec<&PathBuf> = files.iter().collect();
         files.sort_by(|a, b| natural(&a.to_string_lossy(), &b.to_string_lossy()));

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     io,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -13,6 +14,7 @@ use thiserror::Error;
 use super::lookup_files;
 use crate::{
     mapping::{
+        Catalog,
         lookups::FOLDER,
         plan::{LookupSource, LookupTable, Plan},
     },
@@ -44,10 +46,31 @@ pub enum LookupError {
 /// Opens the database of a connection; none is the site's own.
 pub type OpenTarget<'a> = dyn Fn(Option<&str>) -> Result<Arc<dyn Target>, TargetError> + 'a;
 
+/// The tables that the mappings of a site create. One that no load has created yet is as good as empty: rows that look
+/// something up in it are rejects that load when it comes.
+#[derive(Debug)]
+pub struct Created(BTreeSet<(Option<String>, String)>);
+
+impl Created {
+    /// Those of a site's mappings that are valid.
+    #[must_use]
+    pub fn of(catalog: &Catalog) -> Self {
+        let plans = catalog.iter().filter_map(|entry| entry.plan.as_ref().ok());
+        let creating = plans.filter(|plan| plan.table.create && !plan.shadow);
+        Self(creating.map(|plan| (plan.connection.clone(), plan.table.table.to_lowercase())).collect())
+    }
+
+    fn has(&self, connection: Option<&str>, table: &str) -> bool {
+        self.0.contains(&(connection.map(str::to_owned), table.to_lowercase()))
+    }
+}
+
 /// Where lookup tables are found, and what reading them may take.
 pub struct Reader<'a> {
     /// The site's folder.
     pub site: &'a Path,
+    /// Tables that count as empty where they are not there.
+    pub created: &'a Created,
     /// Opens the database of a connection.
     pub open: &'a OpenTarget<'a>,
     /// Where what is beyond the memory goes.
@@ -156,10 +179,18 @@ impl Reader<'_> {
             LookupSource::Table { connection, table: name } => {
                 let spec = ReadSpec { table: name, columns: &columns };
                 let read = (self.open)(connection.as_deref()).and_then(|target| target.read(spec, sink));
-                read.map_err(|error| match error {
-                    TargetError::Passing(message) => LookupError::Away(name.clone(), message),
-                    other => LookupError::Wrong(name.clone(), other.to_string()),
-                })
+                match read {
+                    Err(TargetError::NoTable(_)) if self.created.has(connection.as_deref(), name) => {
+                        sink.begin(&vec![Compares::Text; columns.len()]);
+                        Ok(())
+                    }
+                    read => read.map_err(|error| match error {
+                        TargetError::Passing(message) | TargetError::NoTable(message) => {
+                            LookupError::Away(name.clone(), message)
+                        }
+                        other => LookupError::Wrong(name.clone(), other.to_string()),
+                    }),
+                }
             }
         }
     }

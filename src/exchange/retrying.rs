@@ -3,20 +3,24 @@
 //!
 //! Nothing is tried for ever: what would load now is found out by a load that is undone again, and only that makes a delivery.
 //! Where nothing lacks anything, all this costs is one look into an index of the ledger.
+//!
+//! Nothing is forgotten either: the ledger knows up to which load rejects were tried. Whoever was kept from trying them, by a
+//! crash or a fault, leaves it to the next engine that starts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Engine, EngineError, Observer,
     deliver::{Fault, Mode},
+    lanes::Lanes,
     rows::write_all,
     take::{Job, TakenFile},
 };
 use crate::{
-    ledger::Event,
+    ledger::{DeliveryState, Event},
     mapping::{Plan, plan::LookupSource},
     model::{DeliveryId, Reject, Rule, Tally},
-    targets::{Begun, LoadId, MISSING_PARENT},
+    targets::{Begun, LoadId, MISSING_PARENT, RowRefusal},
     validate::WorkFile,
 };
 
@@ -30,6 +34,25 @@ fn only_lacks(reject: &Reject) -> bool {
             violation.rule == Rule::Lookup
                 || (violation.rule == Rule::Target && &*violation.message == MISSING_PARENT)
         })
+}
+
+/// Records that would not load now.
+#[derive(Default)]
+struct Failing {
+    /// They still only lack a row of another table.
+    lacking: BTreeSet<u64>,
+    /// Of these something else is wrong, which nobody knew.
+    otherwise: BTreeSet<u64>,
+}
+
+impl Failing {
+    fn lack(records: Vec<u64>) -> Self {
+        Self { lacking: records.into_iter().collect(), ..Self::default() }
+    }
+
+    fn add(&mut self, record: u64, only_lacks: bool) {
+        if only_lacks { &mut self.lacking } else { &mut self.otherwise }.insert(record);
+    }
 }
 
 impl Engine {
@@ -67,18 +90,91 @@ impl Engine {
         Ok(parents.iter().map(|table| place(plan.connection.as_deref(), table)).collect())
     }
 
-    /// The deliveries with rejects that may have waited for what this load has brought.
+    /// The deliveries with rejects that may have waited for what this load has brought; and the one whose rejects it tells
+    /// of, if what they lack has come meanwhile.
     pub(super) fn waiting_for(&self, job: &Job, tally: &Tally) -> Result<Vec<DeliveryId>, EngineError> {
-        if job.plan.shadow || tally.inserted + tally.updated == 0 {
+        if job.plan.shadow {
             return Ok(Vec::new());
         }
-        let place = self.place(&job.plan);
-        let lacking = self.ledger().view().lacking()?;
-        let waits = lacking.into_iter().filter(|delivery| delivery.missing.contains_key(&place));
-        Ok(waits.map(|delivery| delivery.id).collect())
+        let mut waiting: BTreeSet<DeliveryId> = BTreeSet::new();
+        if tally.inserted + tally.updated > 0 {
+            let place = self.place(&job.plan);
+            let lacking = self.ledger().view().lacking()?;
+            let waits = lacking.into_iter().filter(|delivery| delivery.missing.contains_key(&place));
+            waiting.extend(waits.map(|delivery| delivery.id));
+        }
+        if job.corrects.is_some() || tally.rejected > 0 {
+            let of = job.corrects.unwrap_or(job.id);
+            let found = self.ledger().view().by_id(of)?;
+            if let Some(found) = found.filter(|found| !found.missing.is_empty() && found.rejects.open > 0)
+                && self.is_due(&found, &self.mappings_by_place())?
+            {
+                waiting.insert(of);
+            }
+        }
+        Ok(waiting.into_iter().collect())
     }
 
-    /// Takes the rejects of a delivery that only lacked a row of another table, if at least one of them loads now.
+    /// The deliveries with rejects that lack a row of a table into which rows were loaded since they were tried.
+    pub(super) fn due_lacking(&self) -> Result<Vec<DeliveryId>, EngineError> {
+        let lacking = self.ledger().view().lacking()?;
+        if lacking.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mappings = self.mappings_by_place();
+        let mut due = Vec::new();
+        for delivery in lacking {
+            if self.is_due(&delivery, &mappings)? {
+                due.push(delivery.id);
+            }
+        }
+        Ok(due)
+    }
+
+    /// Tries again, one delivery after the other, what an earlier engine was kept from trying.
+    pub(super) fn drain_lacking(
+        &self,
+        lanes: &mut Lanes,
+        observer: &mut dyn Observer,
+    ) -> Result<(), EngineError> {
+        for delivery in self.due_lacking()? {
+            if let TakenFile::Jobs(jobs) = self.take_lacking(delivery, observer)? {
+                jobs.into_iter().for_each(|job| lanes.push(job, None));
+                self.drain(lanes, observer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_due(
+        &self,
+        delivery: &DeliveryState,
+        mappings: &BTreeMap<String, Vec<String>>,
+    ) -> Result<bool, EngineError> {
+        let ledger = self.ledger();
+        let view = ledger.view();
+        let tried = view.tried_up_to(delivery.id)?;
+        for mapping in delivery.missing.keys().filter_map(|place| mappings.get(place)).flatten() {
+            if view.brought_after(mapping, tried)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The mappings of the site by the table that they load into.
+    fn mappings_by_place(&self) -> BTreeMap<String, Vec<String>> {
+        let mut mappings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for entry in self.site.catalog.iter() {
+            if let Ok(plan) = &entry.plan {
+                mappings.entry(self.place(plan)).or_default().push(plan.name.clone());
+            }
+        }
+        mappings
+    }
+
+    /// Takes the rejects of a delivery that only lacked a row of another table, if something has become of at least one of
+    /// them: it loads now, or something else is wrong with it.
     ///
     /// # Errors
     /// When the ledger or the store fails.
@@ -89,6 +185,17 @@ impl Engine {
     ) -> Result<TakenFile, EngineError> {
         let nothing = Ok(TakenFile::Jobs(Vec::new()));
         let former = self.known(delivery)?;
+        if former.rejects.open == 0 {
+            return nothing;
+        }
+        let (seen, corrections) = {
+            let ledger = self.ledger();
+            (ledger.view().last_event()?, ledger.view().corrections_of(delivery)?)
+        };
+        if corrections.iter().any(|found| !found.state.is_final() && !found.state.needs_attention()) {
+            // When that one ends, it is looked at again.
+            return nothing;
+        }
         let plan = match self.plan_of_today(&former, None) {
             Ok(plan) => plan,
             Err(error) => {
@@ -100,7 +207,7 @@ impl Engine {
         let correction = self.open_correction(&former, &plan, &mut only_lacks)?;
         if correction.is_empty() {
             // Nobody has to look again.
-            if let Some(place) = former.place.filter(|_| former.rejects.open > 0) {
+            if let Some(place) = former.place {
                 self.record(delivery, vec![Event::RejectsOpened { place, missing: BTreeMap::new() }])?;
             }
             return nothing;
@@ -109,9 +216,12 @@ impl Engine {
         let failing = self.would_fail(&tried, observer);
         // Nothing was recorded, so nobody will ever ask for the copy.
         let _ = std::fs::remove_file(&tried.archive);
-        let failing = match failing {
-            Ok(failing) if failing.len() < correction.len() => failing,
-            Ok(_) => return nothing,
+        let lacking = match failing {
+            Ok(failing) if failing.lacking.len() < correction.len() => failing.lacking,
+            Ok(_) => {
+                self.record(delivery, vec![Event::RejectsTried { seen }])?;
+                return nothing;
+            }
             Err(Fault::Ledger(error)) => return Err(error.into()),
             Err(fault) => {
                 observer.note(&format!(
@@ -121,26 +231,28 @@ impl Engine {
                 return nothing;
             }
         };
-        // What still lacks something stays as it is, and is not told of once more.
-        let mut loads = |reject: &Reject| only_lacks(reject) && !failing.contains(&reject.position.record);
-        let correction = self.open_correction(&former, &plan, &mut loads)?;
-        let job = self.replay_job(&former, &correction, &plan, RETRIED)?;
-        self.taken_jobs(vec![job], None)
+        // What still lacks something stays as it is, and is not told of once more. Of what fails for another reason that
+        // reason is kept, so that it is not tried for ever: a second row with a key of the file would load one day.
+        let mut tells = |reject: &Reject| only_lacks(reject) && !lacking.contains(&reject.position.record);
+        let correction = self.open_correction(&former, &plan, &mut tells)?;
+        let mut jobs = vec![self.replay_job(&former, &correction, &plan, RETRIED)?];
+        self.record_taken_with(&mut jobs, &[], vec![(delivery, Event::RejectsTried { seen })])?;
+        Ok(TakenFile::Jobs(jobs))
     }
 
     /// The records of a delivery that would not load now: it is loaded, and undone again.
-    fn would_fail(&self, job: &Job, observer: &mut dyn Observer) -> Result<BTreeSet<u64>, Fault> {
-        let all = |records: &dyn Fn() -> Result<Vec<u64>, Fault>| Ok(records()?.into_iter().collect());
-        let read = || self.records_of(job);
+    fn would_fail(&self, job: &Job, observer: &mut dyn Observer) -> Result<Failing, Fault> {
+        let all = || Ok(Failing::lack(self.records_of(job)?));
         if job.plan.shadow {
-            return all(&read);
+            return all();
         }
         let share = self.memory.share(job.size, false);
-        let Ok(mut work) = self.validate(job, Mode::Beside, &share, observer)? else { return all(&read) };
-        let mut failing: BTreeSet<u64> = work
-            .rejects()?
-            .map(|reject| reject.map(|reject| reject.position.record))
-            .collect::<Result<_, _>>()?;
+        let Ok(mut work) = self.validate(job, Mode::Beside, &share, observer)? else { return all() };
+        let mut failing = Failing::default();
+        for reject in work.rejects()? {
+            let reject = reject?;
+            failing.add(reject.position.record, only_lacks(&reject));
+        }
         if work.seal.good == 0 {
             return Ok(failing);
         }
@@ -149,12 +261,16 @@ impl Engine {
         let schema = job.plan.row_schema(&work.seal.layout);
         let load = LoadId { site: &self.identity.id, delivery: job.id };
         let _turn = self.site.settings.connection(connection).map(|found| self.targets.turn(&found.path));
-        let Begun::Open(mut open) = target.begin(load, &job.plan.table, schema)? else { return all(&read) };
+        let Begun::Open(mut open) = target.begin(load, &job.plan.table, schema)? else { return all() };
         let mut refusals = Vec::new();
         if !write_all(&mut *open, work.rows()?, &mut refusals, &mut |_| {})? {
-            return all(&read);
+            return all();
         }
-        failing.extend(refusals.iter().map(|refusal| refusal.origin.record));
+        let no_parent =
+            |refusal: &RowRefusal| refusal.rule == Rule::Target && refusal.message == MISSING_PARENT;
+        for refusal in &refusals {
+            failing.add(refusal.origin.record, no_parent(refusal));
+        }
         Ok(failing)
     }
 }

@@ -331,8 +331,19 @@ impl Engine {
         jobs: &mut [Job],
         answers: &[(u64, Answer)],
     ) -> Result<(), EngineError> {
-        let events: Vec<(DeliveryId, Event)> =
+        self.record_taken_with(jobs, answers, Vec::new())
+    }
+
+    /// The same, with what it means for other deliveries.
+    pub(super) fn record_taken_with(
+        &self,
+        jobs: &mut [Job],
+        answers: &[(u64, Answer)],
+        others: Vec<(DeliveryId, Event)>,
+    ) -> Result<(), EngineError> {
+        let mut events: Vec<(DeliveryId, Event)> =
             jobs.iter().flat_map(|job| job.pending.iter().map(|event| (job.id, event.clone()))).collect();
+        events.extend(others);
         let recorded = self.ledger().append_answering(self.clock.unix_millis(), &events, answers);
         let sequences = recorded.inspect_err(|error| {
             for job in jobs.iter().filter(|job| job.new_copy && error.is_passing()) {

@@ -16,10 +16,14 @@ pub enum Closing {
         /// Its delivery.
         delivery: DeliveryId,
     },
-    /// A later delivery loaded their key, so that theirs are older values.
+    /// Their key was loaded otherwise: by a later delivery, so that theirs are older values, or by another row of the same
+    /// file.
     Overtaken {
-        /// That delivery.
+        /// The delivery that loaded it.
         delivery: DeliveryId,
+        /// It was another row of the same file.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        same_file: bool,
     },
     /// A person said that nothing has to become of them.
     Ignored {
@@ -46,7 +50,10 @@ impl Closing {
     pub fn words(&self) -> String {
         match self {
             Self::Corrected { delivery } => format!("is corrected already: {delivery} loaded it"),
-            Self::Overtaken { delivery } => {
+            Self::Overtaken { same_file: true, .. } => {
+                "is overtaken: another row of the same file was loaded with this key".to_owned()
+            }
+            Self::Overtaken { delivery, .. } => {
                 format!("is overtaken: {delivery} loaded this key later, and its values are newer")
             }
             Self::Ignored { person, reason } => format!("is ignored, says {person}: {reason}"),

@@ -127,6 +127,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         missing: BTreeMap<String, u64>,
     },
+    /// Its rejects that lack a row of another table were tried again; what would load was taken as a correction.
+    RejectsTried {
+        /// With all that the ledger knew as loaded up to this event.
+        seen: u64,
+    },
     /// Some of its rejects are open no more.
     RejectsClosed {
         /// Why.
@@ -238,6 +243,7 @@ impl Event {
             Self::Retried { .. } => "retried",
             Self::ReportsWritten { .. } => "reports_written",
             Self::RejectsOpened { .. } => "rejects_opened",
+            Self::RejectsTried { .. } => "rejects_tried",
             Self::RejectsClosed { .. } => "rejects_closed",
             Self::Noted { .. } => "noted",
         }
@@ -417,6 +423,7 @@ pub(super) mod tests {
                 place: "/orders".into(),
                 missing: BTreeMap::from([("customers".into(), 1)]),
             },
+            Event::RejectsTried { seen: 3 },
             Event::RejectsClosed {
                 how: Closing::Ignored { person: "ada".into(), reason: "a test".into() },
                 records: [2].into_iter().collect(),

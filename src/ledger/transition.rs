@@ -135,6 +135,7 @@ pub fn apply(
             state.place = Some(place.clone());
             state.missing.clone_from(missing);
         }
+        Event::RejectsTried { .. } => {}
         Event::RejectsClosed { how, records } => close(&mut state, how, records)?,
         Event::Refused(stop) => stopped(&mut state, State::Refused, place, stop)?,
         Event::Held(stop) => stopped(&mut state, State::Held, place, stop)?,
@@ -181,7 +182,9 @@ fn allowed(state: State, event: &Event) -> bool {
         Event::Approved { .. } => state == Held,
         Event::Retried { .. } => matches!(state, Held | Failed),
         Event::ReportsWritten { .. } => state != Taken && state != Waiting,
-        Event::RejectsOpened { .. } | Event::RejectsClosed { .. } => state == State::LoadedWithRejects,
+        Event::RejectsOpened { .. } | Event::RejectsTried { .. } | Event::RejectsClosed { .. } => {
+            state == State::LoadedWithRejects
+        }
         Event::Noted { .. } => true,
     }
 }
@@ -298,7 +301,9 @@ mod tests {
         match event {
             "noted" if !from.is_empty() => vec!["same"],
             "reports_written" if !["", "taken", "waiting"].contains(&from) => vec!["same"],
-            "rejects_opened" | "rejects_closed" if from == "loaded_with_rejects" => vec!["same"],
+            "rejects_opened" | "rejects_tried" | "rejects_closed" if from == "loaded_with_rejects" => {
+                vec!["same"]
+            }
             _ => TABLE
                 .iter()
                 .filter(|row| row.0 == from && row.1 == event)
@@ -327,7 +332,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_sequence_of_events_leaves_the_table_or_gives_two_outcomes(
-            steps in prop::collection::vec((0usize..18, 1u32..4), 1..60)
+            steps in prop::collection::vec((0usize..19, 1u32..4), 1..60)
         ) {
             let mut state: Option<DeliveryState> = None;
             let mut outcomes = 0;

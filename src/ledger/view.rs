@@ -335,6 +335,42 @@ impl<'a> View<'a> {
         self.all(&sql, [], row::read)
     }
 
+    /// The number of the last event.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn last_event(self) -> Result<u64, LedgerError> {
+        let sql = "SELECT coalesce(max(sequence), 0) FROM events";
+        let found = self.one(sql, [], |row| row.get(0).map(|Unsigned(sequence)| sequence))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The event up to which loads were seen when the rejects of a delivery were tried last; its own last attempt was the
+    /// first time.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn tried_up_to(self, delivery: DeliveryId) -> Result<u64, LedgerError> {
+        let sql = "SELECT sequence, delivery, at, event FROM events WHERE delivery = ?1
+            AND (event LIKE '{\"event\":\"rejects_tried\"%' OR event LIKE '{\"event\":\"started\"%')
+            ORDER BY sequence DESC LIMIT 1";
+        let found = self.one(sql, [delivery.as_bytes()], read_event)?;
+        Ok(found.map_or(0, |entry| match entry.event {
+            Event::RejectsTried { seen } => seen,
+            _ => entry.place.sequence,
+        }))
+    }
+
+    /// True when a delivery has brought rows under `mapping` and ended after the event `after`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn brought_after(self, mapping: &str, after: u64) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM deliveries WHERE mapping = ?1 AND settled > ?2
+            AND state IN ('loaded', 'loaded_with_rejects') AND tables IS NOT NULL AND inserted + updated > 0 LIMIT 1";
+        Ok(self.one(sql, (mapping, integer(after)), |_| Ok(()))?.is_some())
+    }
+
     /// True when a delivery that came after `former`, and is no correction of it, has been loaded into `table`.
     ///
     /// # Errors

@@ -360,7 +360,8 @@ fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct LookupWritten {
-    /// The table, as it stands when the delivery begins.
+    /// The table, as it stands when the delivery begins. One that a mapping of the site creates counts as empty until its
+    /// first load.
     pub table: Option<String>,
     /// A CSV file in `mappings/lookups` instead: UTF-8, commas, and a header.
     pub file: Option<String>,

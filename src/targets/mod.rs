@@ -183,7 +183,7 @@ pub trait Target: Send + Sync {
     /// their plain texts.
     ///
     /// # Errors
-    /// [`TargetError::Misfit`] when the table has no such columns; [`TargetError::Passing`] when it or its database is not
+    /// [`TargetError::Misfit`] when the table has no such columns; [`TargetError::NoTable`] when it or its database is not
     /// there; other faults.
     fn read(&self, spec: ReadSpec<'_>, sink: &mut dyn RowSink) -> Result<(), TargetError>;
 }
@@ -285,6 +285,9 @@ pub enum TargetError {
     /// Locked, busy or out of room: the same may go well later.
     #[error("{0}")]
     Passing(String),
+    /// There is no such table to read, or not even its database: the first load may make both.
+    #[error("{0}")]
+    NoTable(String),
     /// It will not go well by itself.
     #[error("{0}")]
     Lasting(String),

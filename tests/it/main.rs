@@ -25,6 +25,7 @@ mod previewing;
 mod readme;
 mod rejects;
 mod reports;
+mod retrying;
 mod running;
 mod share;
 mod support;

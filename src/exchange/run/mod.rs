@@ -18,7 +18,7 @@ mod watched;
 mod work;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -35,9 +35,12 @@ use super::{
     live::{Live, LiveAside},
     take::TakenFile,
 };
-use crate::sources::{
-    Look,
-    folder::{FolderOptions, FolderSource},
+use crate::{
+    model::DeliveryId,
+    sources::{
+        Look,
+        folder::{FolderOptions, FolderSource},
+    },
 };
 use arrivals::Arrived;
 use board::Board;
@@ -108,6 +111,8 @@ impl Engine {
             busy: Busy::default(),
             store_trouble: None,
             requests: requests::Requests::default(),
+            lacking: VecDeque::new(),
+            trying: false,
             live: Live { mappings: Live::mappings_of(&self.site.catalog), ..Live::default() },
             live_due: Duration::ZERO,
             lock_due: Duration::ZERO,
@@ -121,6 +126,7 @@ impl Engine {
         for report in recovered.set_aside {
             runner.has_ended(report);
         }
+        runner.lacking.extend(self.due_lacking()?);
         runner.go(stop, tells).await
     }
 }
@@ -147,6 +153,10 @@ struct Runner<'a> {
     /// The store takes nothing until then, for this reason, after so many failures.
     store_trouble: Option<(Duration, String, u32)>,
     requests: requests::Requests,
+    /// Deliveries whose rejects may load now, and whether those of one are being tried: one after the other, as they take the
+    /// memory of a delivery.
+    lacking: VecDeque<DeliveryId>,
+    trying: bool,
     live: Live,
     live_due: Duration,
     lock_due: Duration,
@@ -242,6 +252,7 @@ impl Runner<'_> {
         self.answer_requests(now)?;
         self.start_looks(now);
         self.start_takes(now);
+        self.start_trying();
         self.start_deliveries(now)?;
         self.record_waiting()
     }
@@ -312,6 +323,9 @@ impl Runner<'_> {
             }
             Done::Asked { number, result } => {
                 self.busy.asked -= 1;
+                if number == requests::NOBODYS {
+                    self.trying = false;
+                }
                 self.requests.done(number);
                 match result? {
                     TakenFile::Jobs(jobs) => jobs.into_iter().for_each(|job| self.taken(job, None)),

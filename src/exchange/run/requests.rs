@@ -26,7 +26,7 @@ const MOST_AT_ONCE: u32 = 100;
 const LONGEST_WAIT_MILLIS: u64 = 60_000;
 
 /// The number of what nobody has asked for; those of requests begin with 1.
-const NOBODYS: u64 = 0;
+pub(super) const NOBODYS: u64 = 0;
 
 /// The requests that are being worked on.
 #[derive(Debug, Default)]
@@ -122,9 +122,21 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Tries rejects again that may have waited for what was loaded just now.
+    /// Rejects may load now, by what was loaded just before: they are tried again.
     pub(super) fn try_lacking(&mut self, delivery: DeliveryId) {
+        if !self.lacking.contains(&delivery) {
+            self.lacking.push_back(delivery);
+        }
+    }
+
+    /// Begins to try the rejects of the next delivery again.
+    pub(super) fn start_trying(&mut self) {
+        if self.trying {
+            return;
+        }
+        let Some(delivery) = self.lacking.pop_front() else { return };
         let engine = Arc::clone(&self.engine);
+        self.trying = true;
         self.busy.asked += 1;
         self.work(move || {
             let taken = caught(|| engine.take_lacking(delivery, &mut Unseen));

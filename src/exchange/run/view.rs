@@ -19,7 +19,7 @@ impl Runner<'_> {
     /// Nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         let Busy { looks, takes, asked, settling } = &self.busy;
-        looks + takes + asked + self.lanes.running() == 0 && settling.is_empty()
+        looks + takes + asked + self.lanes.running() == 0 && settling.is_empty() && self.lacking.is_empty()
     }
 
     /// Told to stop, nothing is under way any more that has to be waited for.

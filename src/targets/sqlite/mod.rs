@@ -279,7 +279,7 @@ impl Target for SqliteTarget {
 
     fn read(&self, spec: ReadSpec<'_>, sink: &mut dyn RowSink) -> Result<(), TargetError> {
         if !self.exists()? {
-            return Err(TargetError::Passing(format!("{} is not there", self.faults.database())));
+            return Err(TargetError::NoTable(format!("{} is not there", self.faults.database())));
         }
         let connection = self.connect(OpenFlags::empty());
         let opened = Snapshot::new(self.faults.path(), connection, self.options.busy_timeout);

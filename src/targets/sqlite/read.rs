@@ -24,7 +24,7 @@ pub(super) fn read(
     let fault = |error: rusqlite::Error| faults.fault(&error);
     let shown = |name: &str| printable::short(name, 100);
     let Some(shape) = shape::read(connection, spec.table).map_err(fault)? else {
-        return Err(TargetError::Passing(format!(
+        return Err(TargetError::NoTable(format!(
             "there is no table `{}` in the {}",
             shown(spec.table),
             faults.database()
