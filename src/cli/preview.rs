@@ -237,7 +237,7 @@ fn archived(
         inspector,
         &plan,
         (&path, &facts::of_delivery(&delivery, &plan)),
-        rejected.then_some(kept.as_path()),
+        (delivery.tally.unwrap_or_default(), rejected.then_some(kept.as_path())),
         options.limit,
         &mut |step, done, total| progress.advance(&path, step, done, total),
     );
@@ -271,6 +271,7 @@ fn against_json(delivery: &DeliveryState, plan: &Plan, found: &Against) -> serde
         "then": delivery.tally,
         "newly_passing": records(&found.newly_passing),
         "newly_failing": records(&found.newly_failing),
+        "newly_filtered": { "rejects": found.filtered_rejects, "rows": found.filtered_rows },
         "still_failing": found.still_failing,
         "refused_by_target": found.refused_by_target,
     })
@@ -287,13 +288,24 @@ fn against_lines(delivery: &DeliveryState, plan: &Plan, found: &Against) -> Vec<
         add("now", format!("would be {what}: {message}"));
     }
     let then = delivery.tally.unwrap_or_default();
-    let counts =
-        |read: u64, rejected: u64| format!("{} read, {} rejected", thousands(read), thousands(rejected));
-    add("then", counts(then.read, then.rejected));
-    let now = found.inspection.tally;
-    add("today", counts(now.read, now.rejected));
+    let counts = |tally: Tally| {
+        let filtered = match tally.filtered {
+            0 => String::new(),
+            filtered => format!(", {} filtered", thousands(filtered)),
+        };
+        format!("{} read, {} rejected{filtered}", thousands(tally.read), thousands(tally.rejected))
+    };
+    add("then", counts(then));
+    add("today", counts(found.inspection.tally));
     records("would now pass", &found.newly_passing, "was wrong", &mut add);
     records("would now fail", &found.newly_failing, "is wrong", &mut add);
+    if found.filtered_rejects > 0 {
+        let left_out = counted(found.filtered_rejects, "record");
+        add("", format!("{left_out} rejected then would now be left out by the filter"));
+    }
+    if let Some(rows @ 1..) = found.filtered_rows {
+        add("", format!("{} passed then would now be left out by the filter", counted(rows, "record")));
+    }
     add("same", format!("{} would fail again", counted(found.still_failing, "record")));
     if found.refused_by_target > 0 {
         let refused = counted(found.refused_by_target, "record");

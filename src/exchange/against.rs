@@ -3,6 +3,8 @@
 
 use std::{cmp::Ordering, fs::File, path::Path, sync::Arc};
 
+use roaring::RoaringTreemap;
+
 use super::{
     Sample, Step,
     inspect::{InspectError, Inspection, Inspector},
@@ -11,8 +13,8 @@ use super::{
 use crate::{
     ledger::DeliveryState,
     mapping::{Plan, expression::Facts},
-    model::Reject,
-    validate::{ValidateError, work::RejectFile},
+    model::{Reject, Tally},
+    validate::{ValidateError, WorkFile, work::RejectFile},
 };
 
 /// A delivery under another mapping than the one it ran under.
@@ -21,6 +23,11 @@ pub struct Against {
     pub inspection: Inspection,
     /// Records that were rejected then and would pass now, with what was wrong with them.
     pub newly_passing: Records,
+    /// Records that were rejected then and that today's filter leaves out.
+    pub filtered_rejects: u64,
+    /// Records that passed then and that today's filter leaves out; not known where the filter of then left some out, as
+    /// nobody wrote down which.
+    pub filtered_rows: Option<u64>,
     /// Records that passed then and would be rejected now, with what is wrong with them.
     pub newly_failing: Records,
     /// Records that were and would be rejected.
@@ -47,12 +54,12 @@ pub fn against(
     inspector: &Inspector,
     plan: &Arc<Plan>,
     archived: (&Path, &Arc<Facts>),
-    kept: Option<&Path>,
+    (then, kept): (Tally, Option<&Path>),
     shown: usize,
     progress: &mut dyn FnMut(Step, u64, u64),
 ) -> Result<Against, InspectError> {
     let (path, facts) = archived;
-    let inspection = inspector.inspect(plan, path, facts, false, progress)?;
+    let inspection = inspector.inspect(plan, path, facts, true, progress)?;
     let kept = match kept {
         Some(path) => {
             let file = File::open(path).map_err(|cause| crate::wire::WireError::io("open", path, cause))?;
@@ -63,11 +70,17 @@ pub fn against(
     let mut found = Against {
         inspection,
         newly_passing: Records::default(),
+        filtered_rejects: 0,
+        filtered_rows: None,
         newly_failing: Records::default(),
         still_failing: 0,
         refused_by_target: 0,
     };
     found.compare(kept.as_ref(), shown)?;
+    if then.filtered == 0 {
+        let now = found.inspection.tally.filtered;
+        found.filtered_rows = Some(now.saturating_sub(found.filtered_rejects));
+    }
     Ok(found)
 }
 
@@ -88,6 +101,10 @@ impl Against {
             let record = reject.position.record;
             by_target.binary_search_by_key(&record, |reject| reject.position.record).is_ok()
         };
+        let filtered = match (&mut self.inspection.work, kept) {
+            (Some(work), Some(kept)) if work.seal.filtered > 0 => filtered_of(kept, work)?,
+            _ => RoaringTreemap::new(),
+        };
         let Some(work) = &self.inspection.work else { return Ok(()) };
         let mut then = match kept {
             Some(kept) => Some(kept.rejects()?),
@@ -107,6 +124,9 @@ impl Against {
                 (None, None) => return Ok(()),
             };
             match (order, &old, &new, kept) {
+                (Ordering::Less, Some(old), ..) if filtered.contains(old.position.record) => {
+                    self.filtered_rejects += 1;
+                }
                 (Ordering::Less, Some(old), _, Some(kept)) => {
                     self.newly_passing.add(shown, || sample_of(&kept.seal, old));
                 }
@@ -123,6 +143,31 @@ impl Against {
             }
         }
     }
+}
+
+/// Those of the `kept` rejects that are neither rows nor rejects of `work`: today's filter leaves them out. They take a bit or
+/// two each, as the numbers of records stand close together.
+fn filtered_of(kept: &RejectFile, work: &mut WorkFile) -> Result<RoaringTreemap, ValidateError> {
+    let mut filtered = RoaringTreemap::new();
+    for reject in kept.rejects()? {
+        filtered.insert(reject?.position.record);
+    }
+    for reject in work.rejects()? {
+        filtered.remove(reject?.position.record);
+    }
+    for batch in work.rows()? {
+        for origin in batch?.origins {
+            filtered.remove(origin.record);
+        }
+    }
+    if work.seal.superseded > 0 {
+        for record in filtered.clone() {
+            if work.is_void(record)? {
+                filtered.remove(record);
+            }
+        }
+    }
+    Ok(filtered)
 }
 
 impl Records {

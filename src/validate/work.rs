@@ -250,6 +250,14 @@ impl WorkFile {
         })
     }
 
+    /// True when a later record made this one void. Quick for records that are asked for in ascending order.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn is_void(&mut self, record: u64) -> Result<bool, ValidateError> {
+        Ok(!self.superseded.is_empty() && self.superseded.contains(record)?)
+    }
+
     /// In mode mirror, the keys of records that validation rejected, as far as they could be read.
     ///
     /// # Errors

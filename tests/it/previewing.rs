@@ -145,6 +145,26 @@ fn a_delivery_of_the_past_is_run_under_the_mapping_of_today_and_what_newly_passe
 }
 
 #[test]
+fn records_that_todays_filter_leaves_out_are_counted_apart_from_those_that_pass_and_fail() {
+    let site = Site::with_mapping("prices", &prices("", ", min = 2"));
+    let (_, delivery) = site.load("prices_1.csv", "article,price,note\nA,1,x\nB,2,no\nC,3,x\nD,1,no\n");
+    let id = delivery["delivery"].as_str().unwrap();
+    site.write("mappings/inbound/prices.toml", prices("", "") + "[filter]\nkeep = \"note <> 'no'\"\n");
+    let against = site.run(["preview", "--against", id, "--json"]).exits(0).object();
+    assert_eq!(against["newly_passing"]["count"], 1, "A alone: {against:#}");
+    assert_eq!(against["newly_filtered"], json!({ "rejects": 1, "rows": 1 }), "D, B: {against:#}");
+    let text = site.run(["preview", "--against", id]).exits(0).out;
+    for part in [
+        "4 read, 0 rejected, 2 filtered",
+        "1 record would now pass",
+        "1 record rejected then would now be left out by the filter",
+        "1 record passed then would now be left out by the filter",
+    ] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+}
+
+#[test]
 fn what_was_never_validated_cannot_be_compared_with_today_and_says_so() {
     let site = Site::with_mapping("prices", &prices("", ""));
     let (_, delivery) = site.load("prices_1.csv", "");
