@@ -155,7 +155,7 @@ fn a_held_delivery_cannot_put_older_values_over_those_of_a_later_file() {
     let tally = Tally { read: 1, inserted: 1, ..Tally::default() };
     let loaded = Event::Loaded {
         tally,
-        tables: [].into(),
+        tables: [("prices".into(), tally)].into(),
         message: None,
         reports: Reports::default(),
         worked_millis: 1,
