@@ -11,7 +11,7 @@ use super::{
     closing::RejectNews,
     facts,
     lanes::{Blocker, Wait},
-    load,
+    load, lookup_files,
     lookups::{self, Created, LookupError},
     memory::Share,
     overtake::overtakings,
@@ -181,7 +181,8 @@ impl Engine {
     ) -> Result<Delivered, EngineError> {
         let started = self.clock.elapsed();
         let mut events = std::mem::take(&mut job.pending);
-        if let Some(of) = self.duplicate_of(&job)? {
+        let lookups = lookup_files::hash(&self.site.dir, &job.plan);
+        if let Some(of) = self.duplicate_of(&job, lookups.as_deref())? {
             events.push(Event::Duplicate { of });
             self.record_first(&mut job, events)?;
             let mut report =
@@ -201,7 +202,7 @@ impl Engine {
         }
         let plan = Some(job.plan.fingerprint.clone());
         job.attempts += 1;
-        events.push(Event::Started { attempt: job.attempts, plan });
+        events.push(Event::Started { attempt: job.attempts, plan, lookups });
         self.record_first(&mut job, events)?;
         let mut untold = Vec::new();
         let ran = match job.corrects {
@@ -262,7 +263,7 @@ impl Engine {
              load it all the same, or `decline` it"
         );
         let mut events = job.pending.clone();
-        events.push(Event::Started { attempt: job.attempts + 1, plan: None });
+        events.push(Event::Started { attempt: job.attempts + 1, plan: None, lookups: None });
         self.record(job.id, events)?;
         let end = End::stopped(Outcome::Held, Reason::WaitLimit, message);
         self.settle(job, end, Vec::new(), self.clock.elapsed())
@@ -291,19 +292,19 @@ impl Engine {
 
     /// The loaded delivery that makes this one void, if there is one: the ledger and the target both have to know it, as
     /// a target may have been put back to an older state.
-    fn duplicate_of(&self, job: &Job) -> Result<Option<DeliveryId>, EngineError> {
-        let Some(of) = self.loaded_before_by(job)? else { return Ok(None) };
+    fn duplicate_of(&self, job: &Job, lookups: Option<&str>) -> Result<Option<DeliveryId>, EngineError> {
+        let Some(of) = self.loaded_before_by(job, lookups)? else { return Ok(None) };
         // A target that cannot be asked is a fault of the load, which says it better.
         let remembers = self.is_in_target(of, &job.plan);
         // A delivery without records leaves no row in the target.
         Ok(Some(of).filter(|_| remembers || job.size == 0))
     }
 
-    fn loaded_before_by(&self, job: &Job) -> Result<Option<DeliveryId>, EngineError> {
+    fn loaded_before_by(&self, job: &Job, lookups: Option<&str>) -> Result<Option<DeliveryId>, EngineError> {
         if job.again || job.attempts > 0 || job.plan.on_duplicate == OnDuplicate::Load {
             return Ok(None);
         }
-        Ok(loaded_before(self.ledger().view(), &job.plan, &job.hash)?)
+        Ok(loaded_before(self.ledger().view(), &job.plan, &job.hash, lookups)?)
     }
 
     fn run_delivery(
@@ -505,7 +506,7 @@ impl Engine {
 }
 
 /// The loaded delivery that makes the same bytes under the same mapping void: the latest of its mapping, or any where rows are
-/// only ever inserted.
+/// only ever inserted. `lookups` is the hash of the files that values are looked up in: another one may translate other values.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -513,14 +514,16 @@ pub(super) fn loaded_before(
     view: View<'_>,
     plan: &Plan,
     hash: &ContentHash,
+    lookups: Option<&str>,
 ) -> Result<Option<DeliveryId>, LedgerError> {
     let (name, fingerprint) = (&plan.name, &plan.fingerprint);
     if plan.table.mode == targets::Mode::Insert {
-        return view.loaded_with(name, hash, fingerprint);
+        return view.loaded_with(name, hash, fingerprint, lookups);
     }
     let latest = view.latest_loaded(name)?;
     Ok(latest
         .filter(|latest| latest.hash == *hash && latest.plan.as_deref() == Some(fingerprint))
+        .filter(|latest| latest.lookups.as_deref() == lookups)
         .map(|latest| latest.delivery))
 }
 

@@ -3,13 +3,17 @@
 //! A wrong translation does more harm than none: whatever is wrong in the file makes the whole of it unusable until it is
 //! corrected, and is said with its line. Memory is bounded by the size of a chunk and of the largest row, never by the file.
 
-use std::{cell::Cell, path::Path};
+use std::{cell::Cell, collections::BTreeSet, path::Path};
 
 use super::{lookups::LookupError, take};
 use crate::{
     formats::{
         FormatError, Framer, Records, Splitter,
         csv::{Csv, CsvOptions, Table, folded, split::CsvSplitter},
+    },
+    mapping::{
+        lookups::FOLDER,
+        plan::{LookupSource, LookupTable, Plan},
     },
     model::{Reason, Rule, Violation, printable},
     targets::{Compares, RowSink},
@@ -78,6 +82,27 @@ pub(super) fn read(
         framer.recycle(chunk);
     }
     Ok(())
+}
+
+/// What tells the lookup files of a plan from others, in hex; none when it has none. A file that cannot be read counts as
+/// another one: reading it will say what is wrong.
+pub(super) fn hash(site: &Path, plan: &Plan) -> Option<String> {
+    let file = |table: &LookupTable| match &table.source {
+        LookupSource::File(name) => Some(name.clone()),
+        LookupSource::Table { .. } => None,
+    };
+    let names: BTreeSet<String> = plan.lookups.iter().filter_map(file).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let mut whole = blake3::Hasher::new();
+    for name in names {
+        let path = site.join(FOLDER).join(&name);
+        let content = wire::open_regular(&path).and_then(|file| wire::hash_file(&file, &path, |_| {}));
+        // Names end with a byte that no name has, and contents have one length.
+        whole.update(name.as_bytes()).update(&[0]).update(&content.map_or([0; 32], |(hash, _)| hash));
+    }
+    Some(whole.finalize().to_hex().to_string())
 }
 
 /// Where the columns stand in the file.

@@ -9,7 +9,7 @@ use super::{
     compared::{self, CompareError, Compared},
     deliver, facts,
     inspect::{InspectError, Inspector},
-    target,
+    lookup_files, target,
 };
 use crate::{
     ledger::{LedgerError, LedgerReader},
@@ -212,5 +212,10 @@ fn loaded_by(site: &Site, plan: &Plan, path: &Path) -> Result<Option<DeliveryId>
         return Ok(None);
     }
     let (hash, _) = wire::hash_file(&file, path, |_| {})?;
-    Ok(deliver::loaded_before(reader.view(), plan, &ContentHash(hash))?)
+    Ok(deliver::loaded_before(
+        reader.view(),
+        plan,
+        &ContentHash(hash),
+        lookup_files::hash(&site.dir, plan).as_deref(),
+    )?)
 }

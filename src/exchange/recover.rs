@@ -268,7 +268,7 @@ impl Engine {
         };
         let mut events = Vec::new();
         if delivery.state != State::Running {
-            events.push(Event::Started { attempt: delivery.attempts + 1, plan: None });
+            events.push(Event::Started { attempt: delivery.attempts + 1, plan: None, lookups: None });
         }
         events.push(Event::Failed { stop, retryable });
         self.record(delivery.id, events)?;

@@ -45,6 +45,9 @@ pub enum Event {
         /// Fingerprint of the plan from now on in force, if it is not the one before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plan: Option<String>,
+        /// Hash of the files that values are looked up in, as they stand now; none when the plan has no such files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lookups: Option<String>,
     },
     /// It is validated and its work file sealed; nothing is loaded yet.
     Validated {
@@ -392,7 +395,7 @@ pub(super) mod tests {
             },
             Event::Postponed { message: "the database is locked".into(), not_before: 7, worked_millis: 3 },
             Event::Interrupted,
-            Event::Started { attempt: number, plan: Some("beef".into()) },
+            Event::Started { attempt: number, plan: Some("beef".into()), lookups: Some("cafe".into()) },
             Event::Validated {
                 read: 5,
                 good: 3,

@@ -22,7 +22,7 @@ macro_rules! columns {
          worked_millis, rejects_report, errors_report, tables, violations, \
          read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact, \
          modified, not_before, unended, postponed, \
-         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing, approved_deletes, deletes"
+         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing, approved_deletes, deletes, lookups"
     };
 }
 
@@ -37,7 +37,7 @@ const WRITE: &str = concat!(
     "INSERT INTO deliveries (",
     columns!(),
     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
+     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
      attempts = excluded.attempts, reason = excluded.reason, message = excluded.message,
      retryable = excluded.retryable, other = excluded.other, approved_rejects = excluded.approved_rejects,
      changed_at = excluded.changed_at, settled = excluded.settled, worked_millis = excluded.worked_millis,
@@ -49,7 +49,7 @@ const WRITE: &str = concat!(
      unended = excluded.unended, postponed = excluded.postponed, open = excluded.open,
      corrected = excluded.corrected, overtaken = excluded.overtaken, ignored = excluded.ignored,
      place = excluded.place, missing = excluded.missing,
-     approved_deletes = excluded.approved_deletes, deletes = excluded.deletes"
+     approved_deletes = excluded.approved_deletes, deletes = excluded.deletes, lookups = excluded.lookups"
 );
 
 /// Writes the row of a delivery, whether it is new or not.
@@ -73,7 +73,7 @@ impl FromSql for Unsigned {
     }
 }
 
-fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 52]> {
+fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 53]> {
     let number = |value: u64| Value::Integer(integer(value));
     let name = |delivery: Option<DeliveryId>| {
         delivery.map_or(Value::Null, |delivery| Value::Blob(delivery.as_bytes().to_vec()))
@@ -133,6 +133,7 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 52]> {
         json(&state.missing)?,
         state.approved_deletes.map(integer).into(),
         number(state.deletes),
+        state.lookups.clone().into(),
     ])
 }
 
@@ -184,6 +185,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         missing: row.json()?,
         approved_deletes: row.optional_number()?,
         deletes: row.number()?,
+        lookups: row.take()?,
     })
 }
 

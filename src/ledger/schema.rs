@@ -139,6 +139,7 @@ const VERSION_3: &str = "
     ALTER TABLE deliveries ADD COLUMN missing TEXT;
     ALTER TABLE deliveries ADD COLUMN approved_deletes INTEGER;
     ALTER TABLE deliveries ADD COLUMN deletes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN lookups TEXT;
     UPDATE deliveries SET open = rejected WHERE state = 'loaded_with_rejects' AND tables IS NOT NULL;
     CREATE INDEX deliveries_that_correct ON deliveries (corrects) WHERE corrects IS NOT NULL;
     CREATE INDEX deliveries_with_open_rejects ON deliveries (place) WHERE open > 0;
@@ -161,7 +162,7 @@ const READ_AS: [&str; SCHEMA_VERSION as usize] = [
     CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before, 0 AS unended, 0 AS postponed,
         NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
         0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing,
-        NULL AS approved_deletes, 0 AS deletes FROM main.deliveries;
+        NULL AS approved_deletes, 0 AS deletes, NULL AS lookups FROM main.deliveries;
     CREATE TEMP TABLE requests (number INTEGER, at INTEGER, person TEXT, request TEXT, answered_at INTEGER, answer TEXT);
     CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
     ",
@@ -169,7 +170,7 @@ const READ_AS: [&str; SCHEMA_VERSION as usize] = [
     CREATE TEMP VIEW deliveries AS SELECT *,
         NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
         0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing,
-        NULL AS approved_deletes, 0 AS deletes FROM main.deliveries;
+        NULL AS approved_deletes, 0 AS deletes, NULL AS lookups FROM main.deliveries;
     CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
     ",
 ];

@@ -45,6 +45,8 @@ pub struct DeliveryState {
     pub mapping: Option<String>,
     /// Fingerprint of the plan in force: that of the last attempt, else the one at arrival.
     pub plan: Option<String>,
+    /// Hash of the files that values were looked up in, as the last attempt found them.
+    pub lookups: Option<String>,
     /// Where it stands.
     pub state: State,
     /// Attempts so far.
@@ -140,6 +142,7 @@ impl DeliveryState {
             archive: taken.archive.clone(),
             mapping: taken.mapping.clone(),
             plan: taken.plan.clone(),
+            lookups: None,
             state: State::Taken,
             attempts: 0,
             unended: 0,

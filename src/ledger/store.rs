@@ -305,7 +305,7 @@ pub(super) mod tests {
     }
 
     pub fn started(attempt: u32) -> Event {
-        Event::Started { attempt, plan: None }
+        Event::Started { attempt, plan: None, lookups: None }
     }
 
     pub fn loaded(rejected: u64) -> Event {
@@ -431,7 +431,7 @@ pub(super) mod tests {
         let events = [
             Event::Taken(taken(b"a")),
             Event::Waiting { blocker: Some(id(9)), why: None },
-            Event::Started { attempt: 1, plan: Some("other".into()) },
+            Event::Started { attempt: 1, plan: Some("other".into()), lookups: None },
             Event::Validated { read: 5, good: 3, filtered: 0, rejected: 2, violations },
             Event::Held(held),
             Event::Approved { rejected: 2, deletes: 7, by: "ada".into() },

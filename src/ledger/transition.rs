@@ -115,7 +115,13 @@ pub fn apply(
             state.enter(State::Waiting, place);
             state.attempts = state.attempts.saturating_sub(1);
         }
-        Event::Started { attempt, plan } => start(&mut state, place, *attempt, plan.as_ref())?,
+        Event::Started { attempt, plan, lookups } => {
+            start(&mut state, place, *attempt, plan.as_ref())?;
+            // An attempt that only settles what an earlier one did looks nothing up.
+            if plan.is_some() {
+                state.lookups.clone_from(lookups);
+            }
+        }
         Event::Validated { violations, .. } => state.violations.clone_from(violations),
         Event::Loaded { tally, tables, message, reports, worked_millis } => {
             check_loaded(state.id, tally, tables)?;

@@ -85,6 +85,8 @@ pub struct LoadedBefore {
     pub hash: ContentHash,
     /// Fingerprint of the plan it was loaded with.
     pub plan: Option<String>,
+    /// Hash of the files that its values were looked up in.
+    pub lookups: Option<String>,
 }
 
 /// A mapping as it was when it ran.
@@ -170,7 +172,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn latest_loaded(self, mapping: &str) -> Result<Option<LoadedBefore>, LedgerError> {
-        let sql = "SELECT id, hash, plan FROM deliveries
+        let sql = "SELECT id, hash, plan, lookups FROM deliveries
             WHERE mapping = ?1 AND corrects IS NULL AND state IN ('loaded', 'loaded_with_rejects')
             ORDER BY settled DESC LIMIT 1";
         self.one(sql, [mapping], |row| {
@@ -178,11 +180,13 @@ impl<'a> View<'a> {
                 delivery: DeliveryId::from_bytes(row.get(0)?),
                 hash: ContentHash(row.get(1)?),
                 plan: row.get(2)?,
+                lookups: row.get(3)?,
             })
         })
     }
 
-    /// The latest delivery that loaded these bytes under this mapping as it was with this fingerprint.
+    /// The latest delivery that loaded these bytes under this mapping as it was with this fingerprint, with lookup files of
+    /// this hash.
     ///
     /// # Errors
     /// When the ledger cannot be read.
@@ -191,10 +195,11 @@ impl<'a> View<'a> {
         mapping: &str,
         hash: &ContentHash,
         plan: &str,
+        lookups: Option<&str>,
     ) -> Result<Option<DeliveryId>, LedgerError> {
-        let sql = "SELECT id FROM deliveries WHERE hash = ?1 AND mapping = ?2 AND plan = ?3
+        let sql = "SELECT id FROM deliveries WHERE hash = ?1 AND mapping = ?2 AND plan = ?3 AND lookups IS ?4
             AND state IN ('loaded', 'loaded_with_rejects') ORDER BY settled DESC LIMIT 1";
-        self.one(sql, (hash.0, mapping, plan), |row| row.get(0).map(DeliveryId::from_bytes))
+        self.one(sql, (hash.0, mapping, plan, lookups), |row| row.get(0).map(DeliveryId::from_bytes))
     }
 
     /// The held and failed deliveries of these bytes under this mapping.
@@ -630,7 +635,7 @@ mod tests {
         take(&mut ledger, 2, b"b", 1);
         load(&mut ledger, 1);
         let with = |mapping, number, plan| {
-            ledger.view().loaded_with(mapping, &ContentHash([number; 32]), plan).unwrap()
+            ledger.view().loaded_with(mapping, &ContentHash([number; 32]), plan, None).unwrap()
         };
         assert_eq!(with("orders", 1, "f00d"), Some(id(1)));
         assert_eq!(with("orders", 1, "beef"), None);

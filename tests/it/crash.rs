@@ -265,7 +265,7 @@ fn what_the_database_has_is_recorded_as_loaded_however_often_the_program_ended()
         drop(ledger);
         let mut ledger = Ledger::open(&site.path("var/ledger.db"), 1).unwrap();
         ledger.rebuild().unwrap();
-        let again = [2, 3].map(|attempt| (id, Event::Started { attempt, plan: None }));
+        let again = [2, 3].map(|attempt| (id, Event::Started { attempt, plan: None, lookups: None }));
         ledger.append(1, &again).unwrap();
         drop(ledger);
         if has_rows {

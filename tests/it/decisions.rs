@@ -160,7 +160,7 @@ fn a_held_delivery_cannot_put_older_values_over_those_of_a_later_file() {
         reports: Reports::default(),
         worked_millis: 1,
     };
-    let events = [Event::Started { attempt: 1, plan: None }, loaded];
+    let events = [Event::Started { attempt: 1, plan: None, lookups: None }, loaded];
     let later: DeliveryId = id(&later).parse().unwrap();
     ledger.append(u64::MAX >> 2, &events.map(|event| (later, event))).unwrap();
     drop(ledger);

@@ -200,3 +200,26 @@ fn a_delivery_looks_up_in_what_an_earlier_one_has_loaded() {
     let (code, delivery) = site.load("orders2.csv", "id,customer\n2,C2\n");
     assert_eq!(code, 0, "{delivery:#}");
 }
+
+#[test]
+fn a_file_dropped_again_is_loaded_when_its_lookup_file_has_changed() {
+    let text = "match = \"*.csv\"\n[format]\ntype = \"csv\"\n[target]\ntable = \"t\"\nkey = \"id\"\n[columns]\nid = {}\n\
+                name = { lookup = { file = \"names.csv\", key = \"k\", value = \"v\" } }\n";
+    for mode in ["upsert", "insert"] {
+        let site = Site::with_mapping(
+            "t",
+            &text.replace("table = \"t\"", &format!("table = \"t\"\nmode = \"{mode}\"")),
+        );
+        site.write("mappings/lookups/names.csv", "k,v\na,1\n");
+        let file = "id,name\n1,a\n2,b\n";
+        assert_eq!(site.load("x.csv", file).0, 2);
+        assert_eq!(site.load("x.csv", file).1["outcome"], "duplicate");
+        site.write("mappings/lookups/names.csv", "k,v\na,1\nb,2\n");
+        let foretold = site.run(["preview", "--json", "x.csv"]).object();
+        assert_eq!(foretold["loaded_by"], serde_json::Value::Null, "{foretold:#}");
+        let (_, again) = site.load("x.csv", file);
+        assert_eq!(again["tally"]["inserted"], 1, "{mode}: {again:#}");
+        assert_eq!(site.query("SELECT id, name FROM t ORDER BY id"), [["1", "1"], ["2", "2"]]);
+        assert_eq!(site.load("x.csv", file).1["outcome"], "duplicate");
+    }
+}
