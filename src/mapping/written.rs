@@ -372,7 +372,7 @@ pub struct LookupWritten {
     #[schemars(required)]
     pub key: Option<LookupKeyWritten>,
     /// The column of the table whose value takes the place, before type and rules. Left out: the value stays, but must be
-    /// there.
+    /// there. A text of more than a megabyte rejects its record.
     pub value: Option<String>,
 }
 

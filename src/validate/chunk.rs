@@ -64,6 +64,15 @@ pub struct Checked {
     pub controls: Vec<(i128, u64)>,
 }
 
+impl Checked {
+    /// True when so much text is made of its records that they have to be done again, fewer at a time: nothing else of it is
+    /// of use.
+    #[must_use]
+    pub fn needs_parts(&self) -> bool {
+        self.sheet.made().needs_parts()
+    }
+}
+
 /// A unique column's index in the plan, and the hash of each record's value, none for "no value".
 pub type UniqueHashes = (usize, Vec<Option<KeyHash>>);
 
@@ -108,7 +117,17 @@ impl PureStep {
     /// not fit together.
     pub fn run(&self, mut chunk: Chunk, mut records: Records) -> Result<Checked, ValidateError> {
         chunk.check_text();
-        self.splitter.split(&chunk, &mut records);
+        self.split(&chunk, &mut records);
+        self.check(chunk, records)
+    }
+
+    /// Splits a chunk into its records.
+    pub(super) fn split(&self, chunk: &Chunk, records: &mut Records) {
+        self.splitter.split(chunk, records);
+    }
+
+    /// Runs the step on records of a chunk.
+    pub(super) fn check(&self, chunk: Chunk, mut records: Records) -> Result<Checked, ValidateError> {
         let mut broken = vec![false; records.len()];
         for (record, _) in records.faults.iter() {
             if let Some(slot) = broken.get_mut(*record as usize) {
@@ -121,12 +140,19 @@ impl PureStep {
             let text = records.text(&chunk);
             let raw = Raw { records: &records, text: &text, layout: &self.layout };
             self.computing.read(raw, &mut sheet, &mut findings)?;
-            self.computing.run(raw, &mut sheet, &mut findings, Moment::Pure)?;
+            if !sheet.made().needs_parts() {
+                self.computing.run(raw, &mut sheet, &mut findings, Moment::Pure)?;
+            }
+        }
+        if sheet.made().needs_parts() {
+            // Nobody needs what has come of it so far, and the memory is wanted.
+            sheet.arrays.clear();
+            findings.clear();
         }
         let rows = RecordBatch::new_empty(self.schema());
         let (keys, unique, controls) = (Vec::new(), Vec::new(), Vec::new());
         let checked = Checked { chunk, records, sheet, rows, findings, keys, unique, controls };
-        if self.computing.needs_order() { Ok(checked) } else { self.close(checked) }
+        if self.computing.needs_order() || checked.needs_parts() { Ok(checked) } else { self.close(checked) }
     }
 
     /// Does what has to know the number of the chunk's first record, if anything does. This belongs to the sequenced step.
@@ -134,7 +160,7 @@ impl PureStep {
     /// # Errors
     /// As [`Self::run`].
     pub fn conclude(&self, mut checked: Checked, first_record: u64) -> Result<Checked, ValidateError> {
-        if !self.computing.needs_order() {
+        if !self.computing.needs_order() || checked.needs_parts() {
             return Ok(checked);
         }
         let former = checked.records.former.iter().map(|former| former.position.record);
@@ -145,7 +171,7 @@ impl PureStep {
             let raw = Raw { records: &checked.records, text: &text, layout: &self.layout };
             self.computing.run(raw, &mut checked.sheet, &mut checked.findings, moment)?;
         }
-        self.close(checked)
+        if checked.needs_parts() { Ok(checked) } else { self.close(checked) }
     }
 
     /// All columns are there: what is left are hashes, sums and rows.

@@ -11,7 +11,10 @@ use arrow_array::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-use super::looking::{Looked, Looker};
+use super::{
+    looking::{Looked, Looker},
+    made::{self, Made},
+};
 use crate::{
     formats::{Records, Span},
     mapping::plan::{Bound, Bounds, Case, Column, TextRule, ValueParser},
@@ -50,18 +53,19 @@ pub type Findings = Vec<(u32, Violation)>;
 
 /// Runs `column`, the plan's number `index`, over the chunk. The array has one entry a record; a record that has no
 /// columns or breaks a rule of this one has a NULL in it. With a `looker`, each text is replaced by what it finds, before
-/// type and rules.
+/// type and rules. What texts are longer than their fields is `made`; when that is too much, the array means nothing.
 pub(super) fn run(
     column: &Column,
     index: u16,
     fields: &Fields<'_>,
     looker: Option<&mut Looker<'_>>,
+    made: &mut Made,
     findings: &mut Findings,
 ) -> ArrayRef {
     let count = fields.records.len();
     // A regex of one's own is matched without asking other threads for its working memory.
     let rules = column.rules.clone();
-    let pass = Pass { column, rules: &rules, index, fields, looker, findings };
+    let pass = Pass { column, rules: &rules, index, fields, looker, made, findings };
     match &column.parser {
         ValueParser::Text => {
             let mut sink = TextSink(text_builder(fields, count));
@@ -165,6 +169,8 @@ pub(super) type Wrong = (Rule, Cow<'static, str>);
 trait Sink {
     /// A value that is not collected yet.
     type Value;
+    /// The text itself is kept.
+    const KEEPS_TEXT: bool = false;
     /// Reads a text as a value.
     fn parse(&mut self, text: &str) -> Result<Self::Value, Wrong>;
     /// Collects a value with its text, or "no value".
@@ -193,6 +199,7 @@ struct TextSink(StringBuilder);
 
 impl Sink for TextSink {
     type Value = ();
+    const KEEPS_TEXT: bool = true;
 
     fn parse(&mut self, _text: &str) -> Result<(), Wrong> {
         Ok(())
@@ -210,6 +217,7 @@ struct JsonSink(StringBuilder);
 
 impl Sink for JsonSink {
     type Value = ();
+    const KEEPS_TEXT: bool = true;
 
     fn parse(&mut self, text: &str) -> Result<(), Wrong> {
         value::json::check_json(text).map_err(not_typed)
@@ -285,6 +293,7 @@ struct Pass<'a, 'l> {
     index: u16,
     fields: &'a Fields<'a>,
     looker: Option<&'a mut Looker<'l>>,
+    made: &'a mut Made,
     findings: &'a mut Findings,
 }
 
@@ -306,6 +315,9 @@ impl<'a> Pass<'a, '_> {
                 sink.append(None);
             } else {
                 self.take(record, field, &mut folded, &mut found, sink);
+                if self.made.needs_parts() {
+                    return;
+                }
             }
         }
     }
@@ -362,6 +374,15 @@ impl<'a> Pass<'a, '_> {
                 value = None;
             }
         }
+        // What is said in the mapping itself is not too much for one record.
+        if S::KEEPS_TEXT
+            && value.is_some()
+            && !self.made.take(text.len().saturating_sub(field.len()))
+            && self.looker.is_some()
+        {
+            self.find(record, field, Rule::Lookup, made::TOO_MUCH_FOUND.into());
+            value = None;
+        }
         sink.append(value.map(|value| (value, text)));
     }
 
@@ -400,6 +421,10 @@ pub(super) fn wrong_lookup(column: &Column, looker: &Looker<'_>, looked: Looked)
     match looked {
         Looked::Found | Looked::Unknown => None,
         Looked::Missing => Some(looker.missing()),
+        Looked::TooLong => {
+            let message = format!("has a value in {} that is longer than a megabyte", looker.name());
+            Some((Rule::Lookup, message.into()))
+        }
         Looked::Null | Looked::Nothing => column
             .required
             .then(|| (Rule::Required, format!("is required, but has no value in {}", looker.name()).into())),

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, cast::AsArray, make_array};
+use arrow_array::{Array, ArrayRef, BooleanArray, cast::AsArray, make_array, new_null_array};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     column::{self, Fields, Findings},
     looking::{self, Looker},
     lookup::Snapshots,
+    made::{Made, TOO_MUCH},
     ruled,
 };
 use crate::{
@@ -38,6 +39,8 @@ pub struct Sheet {
     pub filtered: Vec<bool>,
     /// By column of the plan, for each record, true when its value there is not valid; empty when all are.
     faulty: Vec<Vec<bool>>,
+    /// The text made for them.
+    made: Made,
 }
 
 impl Sheet {
@@ -46,7 +49,13 @@ impl Sheet {
     pub fn new(columns: usize, broken: Vec<bool>) -> Self {
         let arrays = vec![None; columns];
         let faulty = vec![Vec::new(); columns];
-        Self { records: broken.len(), arrays, broken, filtered: Vec::new(), faulty }
+        let made = Made::new(broken.len());
+        Self { records: broken.len(), arrays, broken, filtered: Vec::new(), faulty, made }
+    }
+
+    /// The text made for its records.
+    pub(super) fn made(&self) -> Made {
+        self.made
     }
 
     /// True when a record has a value in this column.
@@ -235,6 +244,9 @@ impl Computing {
             if !others {
                 self.look_up_field(index, column, raw, sheet, findings)?;
             }
+            if sheet.made.needs_parts() {
+                return Ok(());
+            }
         }
         sheet.spoil_found(findings);
         Ok(())
@@ -253,8 +265,10 @@ impl Computing {
         let fields = Fields { records: raw.records, text: raw.text, broken: &sheet.broken, place: *place };
         let replaced = column.lookup.as_ref().filter(|lookup| lookup.value.is_some());
         let mut looker = replaced.map(|lookup| Looker::new(lookup, &self.snapshots, sheet)).transpose()?;
-        let values = column::run(column, index as u16, &fields, looker.as_mut(), findings);
+        let mut made = sheet.made;
+        let values = column::run(column, index as u16, &fields, looker.as_mut(), &mut made, findings);
         looker.map_or(Ok(()), Looker::finish)?;
+        sheet.made = made;
         if let Some(slot) = sheet.arrays.get_mut(index) {
             *slot = Some(values);
         }
@@ -289,7 +303,7 @@ impl Computing {
         )
     }
 
-    /// Runs what belongs to this moment.
+    /// Runs what belongs to this moment. When the text made for the records is too much, it ends early.
     ///
     /// # Errors
     /// What the disk says under a large lookup table.
@@ -308,13 +322,16 @@ impl Computing {
                 Some(computed) => self.compute(index, column, computed, sheet, findings, moment)?,
                 None => self.depend(index, column, raw, sheet, findings)?,
             }
+            if sheet.made.needs_parts() {
+                return Ok(());
+            }
             sheet.spoil_found(findings.get(found..).unwrap_or_default());
         }
         if let Some(filter) = self.filter.as_ref().filter(|filter| moment.runs(filter.in_order)) {
             self.filter(filter, sheet, findings, moment);
         }
         for (check, runnable) in self.plan.checks.iter().zip(&self.checks) {
-            if moment.runs(runnable.in_order) {
+            if moment.runs(runnable.in_order) && !sheet.made.needs_parts() {
                 self.check(check, runnable, sheet, findings, moment);
             }
         }
@@ -344,7 +361,7 @@ impl Computing {
     fn evaluate(
         &self,
         runnable: &Runnable,
-        sheet: &Sheet,
+        sheet: &mut Sheet,
         moment: Moment<'_>,
     ) -> (Evaluated, Option<BooleanBuffer>) {
         let (first_record, numbers) = match moment {
@@ -354,7 +371,16 @@ impl Computing {
         let inputs =
             Inputs { columns: &sheet.arrays, len: sheet.records, facts: &self.facts, first_record, numbers };
         let sound = sheet.sound(&runnable.reads);
-        (runnable.expression.evaluate(&inputs, sound.as_ref()), sound)
+        let mut evaluated = runnable.expression.evaluate(&inputs, sound.as_ref());
+        // Texts that stand in the file anyway are not made, and those on the way are gone.
+        let kept = evaluated.values.as_string_opt::<i32>().map_or(0, |texts| texts.value_data().len());
+        if evaluated.is_too_much {
+            sheet.made.overflow();
+        } else if !sheet.made.take(kept.min(evaluated.made_bytes)) {
+            evaluated.values = new_null_array(evaluated.values.data_type(), sheet.records);
+            evaluated.failures = (0..sheet.records as u32).map(|record| (record, TOO_MUCH.into())).collect();
+        }
+        (evaluated, sound)
     }
 
     /// Computes a column, looks it up, and tries its rules.
@@ -368,7 +394,10 @@ impl Computing {
         moment: Moment<'_>,
     ) -> Result<(), ValidateError> {
         let number = u16::try_from(index).ok();
-        let (Evaluated { values, failures }, sound) = self.evaluate(computed, sheet, moment);
+        let (Evaluated { values, failures, .. }, sound) = self.evaluate(computed, sheet, moment);
+        if sheet.made.needs_parts() {
+            return Ok(());
+        }
         sheet.spoil_unless(index, sound.as_ref());
         let values = match sound {
             Some(sound) => known_only(values, sound)?,
@@ -386,7 +415,11 @@ impl Computing {
                 let rows = sheet.sound(&[index]);
                 let looker = Looker::new(lookup, &self.snapshots, sheet)?;
                 if lookup.value.is_some() {
-                    looking::replace(looker, index, column, &values, rows.as_ref(), findings)?
+                    let mut made = sheet.made;
+                    let replaced =
+                        looking::replace(looker, index, column, &values, rows.as_ref(), &mut made, findings)?;
+                    sheet.made = made;
+                    replaced
                 } else {
                     let shown = |record| value::text::text(&values, record).unwrap_or_default();
                     looking::exists(looker, index, &values, rows.as_ref(), &shown, findings)?;
@@ -411,7 +444,10 @@ impl Computing {
 
     /// Finds the records that are left out: those for which the filter is false or NULL.
     fn filter(&self, filter: &Runnable, sheet: &mut Sheet, findings: &mut Findings, moment: Moment<'_>) {
-        let (Evaluated { values, failures }, sound) = self.evaluate(filter, sheet, moment);
+        let (Evaluated { values, failures, .. }, sound) = self.evaluate(filter, sheet, moment);
+        if sheet.made.needs_parts() {
+            return;
+        }
         let kept: &BooleanArray = values.as_boolean();
         let is_sound = |record: usize| sound.as_ref().is_none_or(|sound| sound.value(record));
         let mut filtered: Vec<bool> = (0..sheet.records)
@@ -434,11 +470,14 @@ impl Computing {
         &self,
         check: &Check,
         runnable: &Runnable,
-        sheet: &Sheet,
+        sheet: &mut Sheet,
         findings: &mut Findings,
         moment: Moment<'_>,
     ) {
-        let (Evaluated { values, failures }, sound) = self.evaluate(runnable, sheet, moment);
+        let (Evaluated { values, failures, .. }, sound) = self.evaluate(runnable, sheet, moment);
+        if sheet.made.needs_parts() {
+            return;
+        }
         let mut find = |record, message| {
             findings.push((record, violation(None, check.rule.clone(), "", message)));
         };

@@ -10,6 +10,7 @@ use super::{
     column::{self, Fields, Findings, Wrong},
     computed::Sheet,
     lookup::{Snapshot, Snapshots},
+    made::{MAX_FOUND_BYTES, Made, TOO_MUCH_FOUND},
 };
 use crate::{
     formats::{Place, Records, Span},
@@ -24,6 +25,8 @@ pub(super) enum Looked {
     Found,
     /// It is there, and NULL stands beside it.
     Null,
+    /// It is there, and what stands beside it is longer than any value may be.
+    TooLong,
     /// It is not there.
     Missing,
     /// A value of another column that belongs to it is missing: nothing is looked up.
@@ -110,6 +113,11 @@ impl<'a> Looker<'a> {
             None => self.snapshot.contains(key).map(|is_there| is_there.then_some(true)),
         };
         match looked {
+            Ok(Some(true)) if found.len() > MAX_FOUND_BYTES => {
+                // One that long is not to be held on to.
+                *found = String::new();
+                Looked::TooLong
+            }
             Ok(Some(true)) => Looked::Found,
             Ok(Some(false)) => Looked::Null,
             Ok(None) => Looked::Missing,
@@ -158,13 +166,15 @@ pub(super) fn exists(
     looker.finish()
 }
 
-/// Replaces values by what stands beside them, read as the column's type and held against its rules. NULL stays.
+/// Replaces values by what stands beside them, read as the column's type and held against its rules. NULL
+/// stays. When what is `made` is too much, the array means nothing.
 pub(super) fn replace(
     mut looker: Looker<'_>,
     index: usize,
     column: &Column,
     values: &ArrayRef,
     rows: Option<&BooleanBuffer>,
+    made: &mut Made,
     findings: &mut Findings,
 ) -> Result<ArrayRef, ValidateError> {
     let number = u16::try_from(index).ok();
@@ -176,22 +186,39 @@ pub(super) fn replace(
         let is_wanted = rows.is_none_or(|rows| rows.value(record));
         let own = if is_wanted { text(values, record) } else { None };
         let looked = own.as_ref().map_or(Looked::Nothing, |own| looker.look(record, own, &mut found));
-        let start = records.scratch.len();
-        if looked == Looked::Found {
-            records.scratch.push_str(&found);
-        } else if is_wanted && let Some((rule, message)) = column::wrong_lookup(column, &looker, looked) {
+        let span = if looked == Looked::Found && made.take(found.len()) {
+            scratched(&mut records.scratch, &found)
+        } else {
+            None
+        };
+        if made.needs_parts() {
+            break;
+        }
+        let wrong = match looked {
+            Looked::Found if span.is_none() => Some((Rule::Lookup, TOO_MUCH_FOUND.into())),
+            _ if is_wanted => column::wrong_lookup(column, &looker, looked),
+            _ => None,
+        };
+        if let Some((rule, message)) = wrong {
             let value = reported(own.as_deref().unwrap_or_default()).into();
             let message = message.into_owned().into();
             findings.push((record as u32, Violation { column: number, rule, value, message }));
         }
-        let length = (records.scratch.len() - start) as u32;
-        records.spans.push(Span { start: start as u32 | Span::SCRATCH, length });
+        records.spans.push(span.unwrap_or_default());
         records.places.push(Place::default());
-        nothing.push(looked != Looked::Found);
+        nothing.push(span.is_none());
     }
     looker.finish()?;
     let fields = Fields { records: &records, text: "", broken: &nothing, place: 0 };
-    Ok(column::run(column, index as u16, &fields, None, findings))
+    Ok(column::run(column, index as u16, &fields, None, made, findings))
+}
+
+/// Puts a text behind what is in the scratch; none when it does not fit there.
+fn scratched(scratch: &mut String, text: &str) -> Option<Span> {
+    let start = u32::try_from(scratch.len()).ok().filter(|start| start & Span::SCRATCH == 0)?;
+    let length = u32::try_from(text.len()).ok()?;
+    scratch.push_str(text);
+    Some(Span { start: start | Span::SCRATCH, length })
 }
 
 /// The text of a value; none for NULL.

@@ -10,6 +10,8 @@ pub mod computed;
 pub mod keys;
 mod looking;
 pub mod lookup;
+mod made;
+mod parts;
 mod rejected_keys;
 mod ruled;
 pub mod sequence;

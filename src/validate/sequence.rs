@@ -13,6 +13,7 @@ use super::{
     column::Findings,
     computed::Sheet,
     keys::{KeyHash, KeyIndex},
+    parts,
     rejected_keys::RejectedKeysWriter,
     superseded::SupersededWriter,
     verdict::{self, Totals},
@@ -112,8 +113,56 @@ impl Sequence {
     /// # Errors
     /// What the disk says.
     pub fn take(&mut self, step: &PureStep, checked: Checked) -> Result<(Chunk, Records), ValidateError> {
-        let checked = step.conclude(checked, self.records + 1)?;
-        let Checked { chunk, mut records, sheet, rows, mut findings, keys, unique, controls } = checked;
+        let (first_record, lines) = (self.records, self.lines);
+        let checked = step.conclude(checked, first_record + 1)?;
+        let (chunk, mut records) = if checked.needs_parts() {
+            self.take_in_parts(step, checked.chunk, checked.records)?
+        } else {
+            self.take_whole(checked)?
+        };
+        for trailer in records.trailers.drain(..) {
+            if self.trailers.len() < MOST_TRAILERS {
+                let line = lines + u64::from(trailer.line) + 1;
+                let before = first_record + u64::from(trailer.records_before);
+                self.trailers.push((trailer, line, before));
+            }
+        }
+        self.lines += records.lines;
+        Ok((chunk, records))
+    }
+
+    /// Does a chunk again, so many records at a time as fit into memory with all that is made of them. This is for the
+    /// sequenced step, as two such chunks side by side would not fit either.
+    fn take_in_parts(
+        &mut self,
+        step: &PureStep,
+        mut chunk: Chunk,
+        mut whole: Records,
+    ) -> Result<(Chunk, Records), ValidateError> {
+        step.split(&chunk, &mut whole);
+        let count = whole.len();
+        let (mut from, mut size) = (0, count.div_ceil(2));
+        while from < count {
+            let to = from.saturating_add(size.max(1)).min(count);
+            let checked = step.check(chunk, parts::part(&mut whole, from..to))?;
+            let checked = step.conclude(checked, self.records + 1)?;
+            let part;
+            if checked.needs_parts() {
+                (chunk, part) = (checked.chunk, checked.records);
+                size = (to - from) / 2;
+            } else {
+                size = if checked.sheet.made().is_little() { size.saturating_mul(2) } else { size };
+                (chunk, part) = self.take_whole(checked)?;
+                from = to;
+            }
+            parts::give_back(&mut whole, part);
+        }
+        Ok((chunk, whole))
+    }
+
+    /// Takes records whose columns are all there. Lines and trailers are the caller's.
+    fn take_whole(&mut self, checked: Checked) -> Result<(Chunk, Records), ValidateError> {
+        let Checked { chunk, records, sheet, rows, mut findings, keys, unique, controls } = checked;
         let count = records.len();
         let mut keep = sheet.filtered.iter().map(|filtered| !filtered).collect::<Vec<bool>>();
         self.filtered += keep.iter().filter(|keep| !**keep).count() as u64;
@@ -145,15 +194,7 @@ impl Sequence {
             total.0 = total.0.wrapping_add(*sum);
             total.1 += unknown;
         }
-        for trailer in records.trailers.drain(..) {
-            if self.trailers.len() < MOST_TRAILERS {
-                let line = self.lines + u64::from(trailer.line) + 1;
-                let before = self.records + u64::from(trailer.records_before);
-                self.trailers.push((trailer, line, before));
-            }
-        }
         self.records += count as u64;
-        self.lines += records.lines;
         Ok((chunk, records))
     }
 

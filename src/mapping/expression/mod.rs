@@ -28,16 +28,21 @@ mod types;
 mod vector;
 mod zone;
 
-use std::{cell::RefCell, ops::Range};
+use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 
 pub use self::{
     facts::{Capture, CaptureValue, Facts},
+    rows::MAX_MADE_BYTES,
     types::Type,
 };
-use self::{node::Node, rows::Rows, vector::Vector};
+use self::{
+    node::Node,
+    rows::{Outcome, Rows},
+    vector::{Texts, Vector},
+};
 use crate::model::value::ValueType;
 
 /// The names that an expression may use.
@@ -110,6 +115,11 @@ pub struct Evaluated {
     /// The records that have no value, by their index, each once and in order, and why: the whole of a sentence, such
     /// as "division by zero".
     pub failures: Vec<(u32, Box<str>)>,
+    /// Bytes of text that were made, those on the way to the values included.
+    pub made_bytes: usize,
+    /// True when several records together take more than [`MAX_MADE_BYTES`]: the values mean nothing, and are to be asked for
+    /// again with fewer records. A record that takes more alone has failed.
+    pub is_too_much: bool,
 }
 
 /// Compiles an expression.
@@ -176,8 +186,8 @@ impl Expression {
     /// Runs it on a chunk: on all records, or on those with a set bit.
     #[must_use]
     pub fn evaluate(&self, inputs: &Inputs<'_>, selection: Option<&BooleanBuffer>) -> Evaluated {
-        let failures = RefCell::default();
-        let rows = Rows::new(inputs.len, selection.cloned(), &failures);
+        let outcome = Outcome::default();
+        let rows = Rows::new(inputs.len, selection.cloned(), &outcome);
         let vector = if rows.is_empty() { Vector::null(self.result) } else { self.node.run(inputs, &rows) };
         let value_type = match self.result {
             Type::Value(value_type) => value_type,
@@ -185,14 +195,23 @@ impl Expression {
             Type::Local => ValueType::Timestamp,
             Type::Interval => ValueType::Decimal { precision: 38, scale: 0 },
         };
+        if let Vector::Text(Texts::One(Some(text))) = &vector {
+            outcome.spend(text.len().saturating_mul(inputs.len));
+        }
+        let (made_bytes, is_too_much) = (outcome.made_bytes(), outcome.is_too_much());
+        let vector = if is_too_much { Vector::null(self.result) } else { vector };
         let values = vector.into_array(value_type, inputs.len);
-        let mut failures = failures.into_inner();
+        let mut failures = outcome.into_failures();
+        if is_too_much {
+            failures.clear();
+            failures.extend((inputs.len == 1).then_some((0, rows::TOO_MUCH)));
+        }
         // The first failure of a record counts.
         failures.sort_by_key(|(row, _)| *row);
         failures.dedup_by_key(|(row, _)| *row);
         let values = if failures.is_empty() { values } else { without(&values, &failures) };
         let failures = failures.into_iter().map(|(row, failure)| (row, failure.into())).collect();
-        Evaluated { values, failures }
+        Evaluated { values, failures, made_bytes, is_too_much: is_too_much && inputs.len > 1 }
     }
 }
 

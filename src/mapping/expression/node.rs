@@ -1,6 +1,6 @@
 //! The typed tree of an expression, and how it runs: column by column, each operand on the rows selected for it only.
 
-use std::{cell::RefCell, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use arrow_array::StringArray;
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
@@ -8,7 +8,7 @@ use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use super::{
     Inputs,
     facts::Fact,
-    rows::Rows,
+    rows::{Outcome, Rows},
     types::Type,
     vector::{Bits, Fixed, Texts, Vector},
 };
@@ -138,9 +138,9 @@ pub(super) fn call(run: &Run, arguments: &[Vector], rows: &Rows<'_>) -> Vector {
     if rows.is_empty() || !arguments.iter().all(Vector::is_one) {
         return run(rows, arguments);
     }
-    let failures = RefCell::default();
-    let value = run(&Rows::single(&failures), arguments).into_one();
-    if let Some((_, failure)) = failures.take().first() {
+    let outcome = Outcome::default();
+    let value = run(&Rows::single(&outcome), arguments).into_one();
+    if let Some((_, failure)) = outcome.into_failures().first() {
         rows.fail_all(failure);
     }
     value
@@ -223,7 +223,11 @@ impl<'a> Choice<'a> {
                         _ => None,
                     })
                 };
-                Vector::Text(Texts::Many((0..self.taken.len()).map(at).collect::<StringArray>()))
+                let texts = || (0..self.taken.len()).map(at);
+                if !self.open.may_make(texts().flatten().map(str::len).sum()) {
+                    return Vector::null(of);
+                }
+                Vector::Text(Texts::Many(texts().collect::<StringArray>()))
             }
             Vector::Integer(_) => Vector::Integer(self.fixed(|vector, row| match vector {
                 Vector::Integer(values) => values.at(row),

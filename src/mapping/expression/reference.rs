@@ -92,7 +92,9 @@ const LIMITS: &str = "\
 
 An expression has at most 65,536 bytes, goes 40 levels deep, and has 250 operations on one another; `x IN (...)` takes any \
 number of values. A compiled regular expression takes at most a megabyte, and runs in a time that grows with the text only. A \
-text that an operation makes has at most a megabyte.";
+text that an operation makes has at most a megabyte. All texts on the way to one value of a record have at most 8 megabytes \
+together, and so have all computed and looked-up texts of one record. A record that needs more is rejected, whatever stands \
+beside it.";
 
 /// What is written and what it means, in the order in which it binds: what comes first binds closest.
 pub(super) const FORMS: &[Form] = &[

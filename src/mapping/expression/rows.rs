@@ -1,6 +1,9 @@
 //! Loops over the rows that an operation runs on. NULL goes in, NULL comes out; a failure is of its record alone.
 
-use std::{borrow::Cow, cell::RefCell};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+};
 
 use arrow_array::StringArray;
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
@@ -12,7 +15,45 @@ pub(super) type Failure = Cow<'static, str>;
 
 /// Longest text that an operation may make, in bytes: what a cell of a spreadsheet or a column of a database holds is
 /// far shorter, and a chunk of them still fits into memory.
-const MAX_TEXT_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// Why a text is none.
+pub(super) const TOO_LONG: Failure = Failure::Borrowed("the text is longer than a megabyte");
+/// Bytes of all texts together that one run of an expression may make, those on the way to its values included: eight
+/// times the text of a usual chunk, and what a thread can do with however little memory a site allows.
+pub const MAX_MADE_BYTES: usize = 8 * MAX_TEXT_BYTES;
+/// Why a record has no value whose texts alone are more than that.
+pub(super) const TOO_MUCH: Failure =
+    Failure::Borrowed("the texts on the way to the value are longer than 8 megabytes together");
+
+/// What comes of running an expression besides its values.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    failures: RefCell<Vec<(u32, Failure)>>,
+    made_bytes: Cell<usize>,
+}
+
+impl Outcome {
+    /// So many bytes of text are made; true when they may be.
+    pub(super) fn spend(&self, bytes: usize) -> bool {
+        self.made_bytes.set(self.made_bytes.get().saturating_add(bytes));
+        !self.is_too_much()
+    }
+
+    /// Bytes of text that were made.
+    pub(super) fn made_bytes(&self) -> usize {
+        self.made_bytes.get()
+    }
+
+    /// True when more text was to be made than may be: the values mean nothing.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.made_bytes.get() > MAX_MADE_BYTES
+    }
+
+    /// The failures, as they came.
+    pub(super) fn into_failures(self) -> Vec<(u32, Failure)> {
+        self.failures.into_inner()
+    }
+}
 
 /// The rows on which something runs.
 #[derive(Debug)]
@@ -21,7 +62,7 @@ pub(super) struct Rows<'a> {
     pub(super) len: usize,
     /// The rows that count; none: all.
     selection: Option<NullBuffer>,
-    failures: &'a RefCell<Vec<(u32, Failure)>>,
+    outcome: &'a Outcome,
 }
 
 /// Selected rows whose arguments are all known.
@@ -33,13 +74,9 @@ enum Mask {
 
 impl<'a> Rows<'a> {
     /// Rows, all or those with a set bit.
-    pub(super) fn new(
-        len: usize,
-        selection: Option<BooleanBuffer>,
-        failures: &'a RefCell<Vec<(u32, Failure)>>,
-    ) -> Self {
+    pub(super) fn new(len: usize, selection: Option<BooleanBuffer>, outcome: &'a Outcome) -> Self {
         let selection = selection.filter(|bits| bits.len() == len).map(NullBuffer::new);
-        Self { len, selection: selection.filter(|bits| bits.null_count() > 0), failures }
+        Self { len, selection: selection.filter(|bits| bits.null_count() > 0), outcome }
     }
 
     /// Those of these rows that have a set bit.
@@ -48,7 +85,7 @@ impl<'a> Rows<'a> {
             Some(selection) => selection.inner() & bits,
             None => bits.clone(),
         };
-        Self::new(self.len, Some(bits), self.failures)
+        Self::new(self.len, Some(bits), self.outcome)
     }
 
     /// The selected rows as bits.
@@ -64,15 +101,15 @@ impl<'a> Rows<'a> {
     }
 
     /// One row that stands for all of these, with failures of its own.
-    pub(super) fn single<'b>(failures: &'b RefCell<Vec<(u32, Failure)>>) -> Rows<'b> {
-        Rows { len: 1, selection: None, failures }
+    pub(super) fn single(outcome: &Outcome) -> Rows<'_> {
+        Rows { len: 1, selection: None, outcome }
     }
 
     /// The record of a row has failed.
     pub(super) fn fail(&self, row: usize, failure: Failure) {
         // Chunks have far fewer rows than a u32 counts.
         if let Ok(row) = u32::try_from(row) {
-            self.failures.borrow_mut().push((row, failure));
+            self.outcome.failures.borrow_mut().push((row, failure));
         }
     }
 
@@ -81,6 +118,11 @@ impl<'a> Rows<'a> {
         for row in self.bits().set_indices() {
             self.fail(row, failure.clone());
         }
+    }
+
+    /// So many bytes of text are to be made; true when they may be.
+    pub(super) fn may_make(&self, bytes: usize) -> bool {
+        self.outcome.spend(bytes)
     }
 
     fn mask(&self, arguments: &[Vector]) -> Mask {
@@ -179,11 +221,13 @@ impl<'a> Rows<'a> {
         offsets.push(0);
         let mut end = 0_i32;
         for row in 0..self.len {
+            if self.outcome.is_too_much() {
+                break;
+            }
             if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
                 let start = values.len();
                 let known = write(row, &mut values).and_then(|known| {
-                    let fits = values.len() - start <= MAX_TEXT_BYTES && i32::try_from(values.len()).is_ok();
-                    if fits { Ok(known) } else { Err("the text is longer than a megabyte".into()) }
+                    if values.len() - start <= MAX_TEXT_BYTES { Ok(known) } else { Err(TOO_LONG) }
                 });
                 if !matches!(known, Ok(true)) {
                     values.truncate(start);
@@ -192,10 +236,15 @@ impl<'a> Rows<'a> {
                 if let Err(failure) = known {
                     self.fail(row, failure);
                 }
+                if !self.outcome.spend(values.len() - start) {
+                    values.truncate(start);
+                }
+                // What may be made in all is far less than an i32 counts.
                 end = i32::try_from(values.len()).unwrap_or(end);
             }
             offsets.push(end);
         }
+        offsets.resize(self.len + 1, end);
         let nulls = without(nulls, &unknown, self.len);
         let offsets = OffsetBuffer::new(offsets.into());
         Texts::Many(StringArray::new(offsets, Buffer::from(values.into_bytes()), nulls))

@@ -245,3 +245,57 @@ fn a_huge_lookup_table_stays_within_the_memory_of_the_site() {
     let (small, large) = (peak(1_000), peak(1_000_000));
     assert!(large < small + (24 << 20), "{small} {large}");
 }
+
+/// A site with a lookup table `names` of ten long texts and an eleventh that is too long for anything.
+fn with_long_texts(lookup: &str, column: &str, length: u32) -> Site {
+    let site = Site::with_mapping(
+        "items",
+        &mapping(lookup).replace("amount = { type", &format!("{column}\namount = {{ type")),
+    );
+    site.write("wharf.toml", "[store]\nmax_memory = \"64MB\"\n");
+    fs::create_dir_all(site.path("var")).unwrap();
+    let connection = rusqlite::Connection::open(site.path("var/warehouse.db")).unwrap();
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE names (k INTEGER, v TEXT); WITH RECURSIVE n (k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM n \
+             WHERE k < 9) INSERT INTO names SELECT k, k || printf('%{length}s', '') || k FROM n; \
+             INSERT INTO names VALUES (10, printf('%1048577s', ''))"
+        ))
+        .unwrap();
+    site
+}
+
+#[test]
+fn long_looked_up_texts_are_never_mixed_up_and_take_little_memory() {
+    let lookup = "table = \"names\", key = \"k\", value = \"v\"";
+    let computed = format!("c = {{ value = \"right(id, 1)\", lookup = {{ {lookup} }} }}");
+    let peak = |length: u32| {
+        let site = with_long_texts(lookup, &computed, length);
+        let lines: String = (0..200).map(|id| format!("{id},{},1.00\n", id / 10 % 10)).collect();
+        site.write("a.csv", format!("id,name,amount\n{lines}"));
+        let (code, object, peak) = run_measured(&site, "a.csv");
+        assert_eq!((code, &object["tally"]["inserted"]), (0, &200.into()), "{object}");
+        let wrong = site.query(
+            "SELECT count(*) FROM items WHERE length(c) <> length(name) \
+             OR substr(c, 1, 1) + 0 <> id % 10 OR substr(c, -1) + 0 <> id % 10 \
+             OR substr(name, 1, 1) + 0 <> id / 10 % 10 OR substr(name, -1) + 0 <> id / 10 % 10",
+        );
+        assert_eq!(wrong, [["0"]]);
+        peak
+    };
+    let (small, large) = (peak(1), peak(500_000));
+    assert!(large < small + (64 << 20), "{small} {large}");
+}
+
+#[test]
+fn a_looked_up_text_of_more_than_a_megabyte_rejects_its_record_only() {
+    let lookup = "table = \"names\", key = \"k\", value = \"v\"";
+    let site = with_long_texts(lookup, "", 1);
+    site.write("a.csv", "id,name,amount\n1,1,1.00\n2,10,2.00\n3,3,3.00\n");
+    let (code, object, _) = run_measured(&site, "a.csv");
+    assert_eq!((code, &object["tally"]["inserted"]), (2, &2.into()), "{object}");
+    let (_, violations) = site.report(&object, "errors");
+    let said: Vec<String> = violations.iter().map(|row| row.join("|")).collect();
+    let says = "has a value in names that is longer than a megabyte";
+    assert!(said.len() == 1 && said[0].contains("|lookup|") && said[0].contains(says), "{said:?}");
+}

@@ -1,6 +1,6 @@
 //! Expressions that make no sense, and records that they make no sense of.
 
-use super::{load, plain};
+use super::{load, plain, records::run_measured};
 use crate::support::Site;
 
 fn mapping(column: &str, more: &str) -> String {
@@ -148,4 +148,79 @@ fn a_filter_that_fails_rejects_its_record() {
     let loaded =
         load(|| Site::with_mapping("items", &text), "a.csv", "id,name,amount,n\nA,,,0\nB,,,1\nC,,,2\n");
     loaded.ends(2, "loaded_with_rejects", "").counts(3, 1, 1, 0).rejects(&["2  filter: "]).rows(&["B|-|-"]);
+}
+
+/// The columns of a file whose trailer says how many records it has, in which texts grow by an expression.
+fn growing(more: &str) -> Site {
+    let site = Site::with_mapping(
+        "items",
+        &format!(
+            "match = \"*\"\n[format]\ntype = \"csv\"\ntrailer = {{ starts_with = \"TRL\", count = 2 }}\n\
+             controls = [{{ column = \"id\", sum = 3 }}]\n[target]\ntable = \"items\"\nkey = \"id\"\n[columns]\n\
+             id = {{ type = \"integer\" }}\nn = {{ type = \"integer\" }}\nat = {{ value = \"record\", type = \"integer\" }}\n\
+             {more}\n"
+        ),
+    );
+    site.write("wharf.toml", "[store]\nmax_memory = \"64MB\"\n");
+    site
+}
+
+/// Records of which `n` says how long the text of some is.
+fn growing_file(records: u64, n: impl Fn(u64) -> String) -> String {
+    let lines: String = (1..=records).map(|id| format!("{id},{}\n", n(id))).collect();
+    format!("id,n\n{lines}TRL,{records},{}\n", records * (records + 1) / 2)
+}
+
+#[test]
+fn records_with_long_texts_reject_no_neighbours_and_take_little_memory() {
+    let columns = "big = { value = \"repeat('x', n)\" }";
+    let peak = |length: u64| {
+        let site = growing(columns);
+        let n = |id| match id {
+            700 => "2000000".to_owned(),
+            701 => "many".to_owned(),
+            _ => length.to_string(),
+        };
+        site.write("a.csv", growing_file(1_500, n));
+        let (code, object, peak) = run_measured(&site, "a.csv");
+        assert_eq!((code, &object["outcome"]), (2, &"loaded_with_rejects".into()), "{object}");
+        assert_eq!(object["tally"]["inserted"], 1_498, "{object}");
+        let sums =
+            site.query("SELECT count(*), min(length(big)), max(length(big)), sum(at <> id) FROM items");
+        assert_eq!(sums, [["1498".into(), length.to_string(), length.to_string(), "0".to_owned()]]);
+        let (_, violations) = site.report(&object, "errors");
+        let said: Vec<String> = violations.iter().map(|row| row.join("|")).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(
+            said[0].contains("|701|") && said[0].contains("the text is longer than a megabyte"),
+            "{said:?}"
+        );
+        assert!(said[1].contains("|702|") && said[1].contains("many"), "{said:?}");
+        peak
+    };
+    let (small, large) = (peak(6), peak(60_000));
+    assert!(large < small + (64 << 20), "{small} {large}");
+}
+
+#[test]
+fn a_record_of_which_too_much_text_is_made_is_rejected_alone() {
+    let columns: String =
+        (0..9).map(|number| format!("c{number} = {{ value = \"repeat('x', n)\" }}\n")).collect();
+    let site = growing(&columns);
+    site.write("a.csv", growing_file(12, |id| if id == 5 { "1000000" } else { "900000" }.to_owned()));
+    let (code, object, _) = run_measured(&site, "a.csv");
+    assert_eq!((code, &object["tally"]["inserted"]), (2, &11.into()), "{object}");
+    let (_, violations) = site.report(&object, "errors");
+    let said: Vec<String> = violations.iter().map(|row| row.join("|")).collect();
+    let says = "cannot be computed (the texts made for the record are longer than 8 megabytes together)";
+    assert!(said.len() == 1 && said[0].contains("|6|") && said[0].contains(says), "{said:?}");
+}
+
+#[test]
+fn a_long_text_that_is_the_same_for_all_records_is_not_held_for_all_at_once() {
+    let site = growing("[filter]\nkeep = \"length(repeat('x', 1000000) || id) > 1000000\"");
+    site.write("a.csv", growing_file(300, |_| "1".to_owned()));
+    let (code, object, peak) = run_measured(&site, "a.csv");
+    assert_eq!((code, &object["tally"]["inserted"]), (0, &300.into()), "{object}");
+    assert!(peak < 160_000_000, "{peak} bytes");
 }

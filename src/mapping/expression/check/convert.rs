@@ -1,6 +1,6 @@
 //! From one type to another: by itself where nothing can be lost, and by CAST.
 
-use std::{cell::RefCell, ops::Range};
+use std::ops::Range;
 
 use sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr, TimezoneInfo};
 
@@ -9,7 +9,7 @@ use crate::{
     mapping::expression::{
         Expression, ExpressionProblem, cast, decimal,
         node::{Node, call},
-        rows::Rows,
+        rows::{Outcome, Rows},
         types::Type,
         vector::{Fixed, Vector},
     },
@@ -64,9 +64,9 @@ impl Checker<'_> {
             let message = format!("the text `{}` cannot be {}", shown(&text), to.phrase());
             return self.problem(place, message, None);
         };
-        let failures = RefCell::default();
-        let value = call(&run, &[Vector::text(&text)], &Rows::single(&failures));
-        if let Some((_, failure)) = failures.take().first() {
+        let outcome = Outcome::default();
+        let value = call(&run, &[Vector::text(&text)], &Rows::single(&outcome));
+        if let Some((_, failure)) = outcome.into_failures().first() {
             let message = format!("'{}' is not {}: {failure}", shown(&text), to.phrase());
             return self.problem(place, message, None);
         }
@@ -253,9 +253,9 @@ pub(in crate::mapping::expression) fn assign(
                 Node::Constant(vector) => vector.clone(),
                 _ => Vector::null(Type::TEXT),
             };
-            let failures = RefCell::default();
-            let value = cast::cast(Type::TEXT, to).map(|run| call(&run, &[text], &Rows::single(&failures)));
-            match (value, failures.take().first()) {
+            let outcome = Outcome::default();
+            let value = cast::cast(Type::TEXT, to).map(|run| call(&run, &[text], &Rows::single(&outcome)));
+            match (value, outcome.into_failures().first()) {
                 (Some(value), None) => Node::Constant(value),
                 (_, failure) => {
                     let why = failure.map(|(_, failure)| format!(": {failure}")).unwrap_or_default();

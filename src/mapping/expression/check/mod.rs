@@ -11,7 +11,7 @@ mod names;
 mod operators;
 mod places;
 
-use std::{cell::RefCell, ops::Range};
+use std::ops::Range;
 
 use sqlparser::{
     ast::{BinaryOperator, Expr, UnaryOperator},
@@ -26,7 +26,7 @@ use super::{
     Expression, ExpressionProblem, Scope,
     compare::Comparison,
     node::{Node, Run, call},
-    rows::Rows,
+    rows::{Outcome, Rows},
     tokens::{self, Tokens},
     types::Type,
     vector::{Texts, Vector},
@@ -378,9 +378,9 @@ impl Checker<'_> {
             })
             .collect();
         if let Some(constants) = constants {
-            let failures = RefCell::default();
-            let value = call(&run, &constants, &Rows::single(&failures));
-            if failures.borrow().is_empty() {
+            let outcome = Outcome::default();
+            let value = call(&run, &constants, &Rows::single(&outcome));
+            if outcome.into_failures().is_empty() {
                 return Typed { node: Node::Constant(value), of, place, is_literal: false };
             }
         }

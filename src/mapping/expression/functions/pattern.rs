@@ -9,6 +9,7 @@ use super::{Function, Given, Kind, Make, Wrong};
 use crate::mapping::expression::{
     Type,
     node::Run,
+    rows::{MAX_TEXT_BYTES, TOO_LONG},
     vector::{Bits, Vector},
 };
 
@@ -170,12 +171,15 @@ fn replace(pattern: Regex, by: Vec<Piece>, all: bool) -> Run {
         let Some(Vector::Text(texts)) = arguments.first() else { return Vector::null(Type::TEXT) };
         Vector::Text(rows.write(arguments, |row, out| {
             let text = texts.get(row);
-            let mut from = 0;
+            let (start, mut from) = (out.len(), 0);
             for captures in pattern.captures_iter(text).take(if all { usize::MAX } else { 1 }) {
                 let Some(found) = captures.get(0) else { continue };
                 out.push_str(text.get(from..found.start()).unwrap_or_default());
                 put(&captures, out);
                 from = found.end();
+                if out.len() - start > MAX_TEXT_BYTES {
+                    return Err(TOO_LONG);
+                }
             }
             out.push_str(text.get(from..).unwrap_or_default());
             Ok(true)

@@ -298,3 +298,43 @@ fn only_selected_records_run_and_fail() {
     let empty = Inputs { columns: &[None], len: 0, facts: &facts, first_record: 1, numbers: &[] };
     assert_eq!(expression.evaluate(&empty, None).values.len(), 0);
 }
+
+#[test]
+fn what_is_too_much_text_for_many_records_is_not_for_few() {
+    let scope = Scope {
+        columns: vec![ScopeColumn { name: "t".into(), value_type: ValueType::Text }],
+        captures: Vec::new(),
+    };
+    let facts = Facts::default();
+    let run = |text: &str, len: usize| {
+        let columns = [Some(Arc::new(StringArray::from(vec!["ab"; len])) as ArrayRef)];
+        let inputs = Inputs { columns: &columns, len, facts: &facts, first_record: 1, numbers: &[] };
+        compile(text, &scope).unwrap().evaluate(&inputs, None)
+    };
+    for text in ["repeat(t, 30000)", "repeat('ab', 30000)", "CASE WHEN t = 'ab' THEN repeat('ab', 30000) END"]
+    {
+        let (few, many) = (run(text, 100), run(text, 1_000));
+        assert!(!few.is_too_much && few.failures.is_empty(), "{text}");
+        assert_eq!(value::text::text(&few.values, 99).unwrap().len(), 60_000, "{text}");
+        assert!(many.is_too_much && many.values.len() == 1_000, "{text}");
+    }
+    // What is on the way to a value counts, and one record alone fails.
+    let nine = format!("length(concat({}))", ["repeat(t, 500000)"; 9].join(", "));
+    let alone = run(&nine, 1);
+    assert!(!alone.is_too_much && alone.values.is_null(0), "{alone:?}");
+    assert_eq!(
+        alone.failures,
+        [(0, "the texts on the way to the value are longer than 8 megabytes together".into())]
+    );
+}
+
+#[test]
+fn long_sets_of_characters_are_taken_off_as_short_ones_are() {
+    for (text, gives) in [
+        ("btrim('xyzabcxyz', 'zyxzyxzyxzyx')", "abc"),
+        ("ltrim('äöüßéabcä', 'éßüöäéßüöä')", "abcä"),
+        ("rtrim(rpad('abc', 100000, '0123456789'), '9876543210')", "abc"),
+    ] {
+        self::gives(text, gives);
+    }
+}

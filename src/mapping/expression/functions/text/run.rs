@@ -6,13 +6,14 @@ use super::super::Given;
 use crate::mapping::expression::{
     Type, cast,
     node::Run,
-    rows::Failure,
+    rows::{Failure, MAX_TEXT_BYTES, TOO_LONG},
     vector::{Fixed, Texts, Vector},
 };
 
-const TOO_LONG: Failure = Failure::Borrowed("the text is longer than a megabyte");
 /// Longest text that a function makes of a short one, in characters.
-const MAX_CHARACTERS: i64 = 1024 * 1024;
+const MAX_CHARACTERS: i64 = MAX_TEXT_BYTES as i64;
+/// A set of so many characters is looked through faster than it is sorted.
+const FEW_CHARACTERS: usize = 8;
 
 /// The number of characters. No text is longer than an i64 counts.
 pub(super) fn characters(text: &str) -> i64 {
@@ -65,6 +66,31 @@ pub(super) fn part(of: fn(&str, i64) -> Result<&str, Failure>) -> Run {
     })
 }
 
+/// Characters to take off. Sorted when there are many, so that a long set is not looked through for each character.
+enum Characters<'a> {
+    Few(&'a str),
+    Sorted(Vec<char>),
+}
+
+impl<'a> Characters<'a> {
+    fn new(set: &'a str) -> Self {
+        if set.len() <= FEW_CHARACTERS {
+            return Self::Few(set);
+        }
+        let mut sorted: Vec<char> = set.chars().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        Self::Sorted(sorted)
+    }
+
+    fn contains(&self, character: char) -> bool {
+        match self {
+            Self::Few(set) => set.contains(character),
+            Self::Sorted(sorted) => sorted.binary_search(&character).is_ok(),
+        }
+    }
+}
+
 pub(super) fn trimmed(begin: bool, end: bool) -> Run {
     let space = Texts::One(Some(" ".into()));
     Arc::new(move |rows, arguments| {
@@ -73,9 +99,12 @@ pub(super) fn trimmed(begin: bool, end: bool) -> Run {
             [Vector::Text(texts), Vector::Text(set)] => (texts, set),
             _ => return Vector::null(Type::TEXT),
         };
+        let of_all = if let Texts::One(Some(set)) = set { Some(Characters::new(set)) } else { None };
         Vector::Text(rows.write(arguments, |row, out| {
-            let (mut text, set) = (texts.get(row), set.get(row));
-            let is_one = |character: char| set.contains(character);
+            let mut text = texts.get(row);
+            let of_row = if of_all.is_none() { Some(Characters::new(set.get(row))) } else { None };
+            let set = of_all.as_ref().or(of_row.as_ref());
+            let is_one = |character: char| set.is_some_and(|set| set.contains(character));
             if begin {
                 text = text.trim_start_matches(is_one);
             }
