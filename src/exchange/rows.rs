@@ -19,7 +19,7 @@ use crate::{
     model::{Batch, ContentHash, Outcome, Reason, Reject, Rule, Tally, Violation},
     rejects::{self, Context, RejectIds},
     targets::{Begun, Committed, Load, LoadId, RowRefusal, TargetError},
-    validate::{ValidateError, Verdict, WorkFile},
+    validate::{ValidateError, Verdict, WorkFile, keys::KeyIndex},
     wire::{AtomicFile, WireError},
 };
 
@@ -62,6 +62,8 @@ impl Engine {
             return Err(Fault::Stopped);
         }
         let older = self.older_rows(job, work, &*target)?;
+        // They are asked for again when the rows are in; until then the memory is the database's.
+        work.keys.as_mut().map(KeyIndex::set_aside).transpose().map_err(ValidateError::from)?;
         let loading = match target.begin(load, &job.plan.table, schema) {
             Ok(Begun::Open(open)) => self.write_rows(job, work, open, &older, observer)?,
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,

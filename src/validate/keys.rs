@@ -168,10 +168,27 @@ impl KeyIndex {
         &mut self.shards[low as usize % SHARDS]
     }
 
-    fn make_room(&mut self) -> io::Result<()> {
-        if self.held < self.most_held {
+    /// Puts the keys on the disk, so that their memory serves others; they are found as before. Few keys stay where they are.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn set_aside(&mut self) -> io::Result<()> {
+        if self.held * BYTES_PER_ENTRY < WORTH_SETTING_ASIDE_BYTES {
             return Ok(());
         }
+        if self.filter.is_empty() {
+            // Nothing is added any more.
+            self.filter_words =
+                self.filter_words.min((self.held * FILTER_BITS_A_KEY / 64).next_power_of_two());
+        }
+        self.spill()
+    }
+
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.held < self.most_held { Ok(()) } else { self.spill() }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
         let mut entries: Vec<(KeyHash, u64)> = Vec::with_capacity(self.held);
         for shard in &mut self.shards {
             entries.extend(shard.drain());
@@ -216,6 +233,11 @@ struct Shard {
     slots: Vec<(KeyHash, u64)>,
     used: usize,
 }
+
+/// Less memory than this is not worth a file.
+const WORTH_SETTING_ASIDE_BYTES: usize = 4 << 20;
+/// With so many bits, one key in a hundred is looked for in vain.
+const FILTER_BITS_A_KEY: usize = 16;
 
 /// Slots of a shard that is used for the first time.
 const FIRST_SLOTS: usize = 16;

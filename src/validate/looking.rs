@@ -9,6 +9,7 @@ use super::{
     ValidateError,
     column::{self, Fields, Findings, Wrong},
     computed::Sheet,
+    keys::KeyHash,
     lookup::{Snapshot, Snapshots},
     made::{MAX_FOUND_BYTES, Made, TOO_MUCH_FOUND},
 };
@@ -89,25 +90,35 @@ impl<'a> Looker<'a> {
 
     /// Looks up the text of a record, and puts what takes its place into `found`.
     pub(super) fn look(&mut self, record: usize, own: &str, found: &mut String) -> Looked {
+        match self.key(record, own) {
+            Ok(key) => self.ask(key, found),
+            Err(looked) => looked,
+        }
+    }
+
+    /// The key that the text of a record makes.
+    fn key(&mut self, record: usize, own: &str) -> Result<KeyHash, Looked> {
         if self.sound.as_ref().is_some_and(|sound| !sound.value(record)) {
-            return Looked::Unknown;
+            return Err(Looked::Unknown);
         }
         let keys = self.snapshot.keys();
-        let key = if let [Key::Own] = self.keys.as_slice() {
-            keys.hash([own], &mut self.buffer)
-        } else {
-            let mut texts: Vec<Cow<'_, str>> = Vec::with_capacity(self.keys.len());
-            for key in &self.keys {
-                match key {
-                    Key::Own => texts.push(own.into()),
-                    Key::Other(array) => match array.and_then(|array| text(array, record)) {
-                        Some(text) => texts.push(text),
-                        None => return Looked::Nothing,
-                    },
-                }
+        if let [Key::Own] = self.keys.as_slice() {
+            return Ok(keys.hash([own], &mut self.buffer));
+        }
+        let mut texts: Vec<Cow<'_, str>> = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            match key {
+                Key::Own => texts.push(own.into()),
+                Key::Other(array) => match array.and_then(|array| text(array, record)) {
+                    Some(text) => texts.push(text),
+                    None => return Err(Looked::Nothing),
+                },
             }
-            keys.hash(texts.iter().map(|text| &**text), &mut self.buffer)
-        };
+        }
+        Ok(keys.hash(texts.iter().map(|text| &**text), &mut self.buffer))
+    }
+
+    fn ask(&mut self, key: KeyHash, found: &mut String) -> Looked {
         let looked = match self.value {
             Some(value) => self.snapshot.value(key, value, found),
             None => self.snapshot.contains(key).map(|is_there| is_there.then_some(true)),
@@ -144,13 +155,19 @@ pub(super) fn exists(
     value: &dyn Fn(usize) -> String,
     findings: &mut Findings,
 ) -> Result<(), ValidateError> {
+    // All keys first, and then all places in the table: so nobody waits for the memory one by one.
+    let keys: Vec<Option<KeyHash>> = (0..values.len())
+        .map(|record| {
+            let is_wanted = rows.is_none_or(|rows| rows.value(record));
+            let own = if is_wanted { text(values, record) } else { None };
+            looker.key(record, &own?).ok()
+        })
+        .collect();
+    looker.snapshot.warm(keys.iter().copied().flatten());
     let mut nothing = String::new();
-    for record in 0..values.len() {
-        if rows.is_some_and(|rows| !rows.value(record)) {
-            continue;
-        }
-        let Some(own) = text(values, record) else { continue };
-        if looker.look(record, &own, &mut nothing) == Looked::Missing {
+    for (record, key) in keys.into_iter().enumerate() {
+        let Some(key) = key else { continue };
+        if looker.ask(key, &mut nothing) == Looked::Missing {
             let (rule, message) = looker.missing();
             findings.push((
                 record as u32,
