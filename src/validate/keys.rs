@@ -181,7 +181,9 @@ impl KeyIndex {
             self.filter_words =
                 self.filter_words.min((self.held * FILTER_BITS_A_KEY / 64).next_power_of_two());
         }
-        self.spill()
+        self.spill()?;
+        self.shards.iter_mut().for_each(|shard| *shard = Shard::default());
+        Ok(())
     }
 
     fn make_room(&mut self) -> io::Result<()> {
