@@ -9,6 +9,7 @@ use std::{
 use serde::Serialize;
 
 use crate::model::printable;
+pub use crate::model::printable::thousands;
 
 /// Both streams of a command.
 pub struct Output {
@@ -117,20 +118,6 @@ pub fn plain_json(value: &serde_json::Value) -> String {
     // Writing JSON into memory cannot fail.
     let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut line, PlainJson));
     String::from_utf8(line).unwrap_or_default()
-}
-
-/// A number with its thousands set apart.
-#[must_use]
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 row`, `2 rows`.

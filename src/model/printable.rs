@@ -45,6 +45,20 @@ pub fn short(value: &str, width: usize) -> String {
     cut
 }
 
+/// A number with its thousands set apart.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn push(shown: &mut String, text: &str) {
     for c in text.chars() {
         if is_plain(c) {

@@ -1,6 +1,6 @@
 //! Values that are looked up: in a table of the target or in a file of the site, to be there or to be replaced.
 
-use crate::support::{Site, query};
+use crate::support::{Site, query, violations};
 
 /// People with a country; `country` is that column, `more` stands at the top, `others` behind the columns.
 fn people(country: &str, others: &str) -> String {
@@ -23,12 +23,6 @@ fn site(country: &str, others: &str) -> Site {
         )
         .unwrap();
     site
-}
-
-#[track_caller]
-fn violations(site: &Site, delivery: &serde_json::Value) -> Vec<String> {
-    let (_, rows) = site.report(delivery, "errors");
-    rows.iter().map(|row| format!("{} {} {} {}: {}", row[0], row[3], row[5], row[4], row[6])).collect()
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! What a mapping says in expressions: columns that are computed, records that are left out, checks over several columns.
 
-use crate::support::Site;
+use crate::support::{Site, violations};
 
 /// Orders of a shop; `more` stands behind the columns.
 fn orders(columns: &str, more: &str) -> String {
@@ -16,13 +16,6 @@ fn site(columns: &str, more: &str) -> Site {
 }
 
 const HEADER: &str = "id,quantity,price,ordered,due\n";
-
-/// The violations of a delivery's report for programs, each as `record column rule value: message`.
-#[track_caller]
-fn violations(site: &Site, delivery: &serde_json::Value) -> Vec<String> {
-    let (_, rows) = site.report(delivery, "errors");
-    rows.iter().map(|row| format!("{} {} {} {}: {}", row[0], row[3], row[5], row[4], row[6])).collect()
-}
 
 #[track_caller]
 fn rows(site: &Site, columns: &str) -> Vec<String> {

@@ -72,6 +72,13 @@ impl Ran {
     }
 }
 
+/// The violations of a delivery's report for programs, each as `record column rule value: message`.
+#[track_caller]
+pub fn violations(site: &Site, delivery: &Value) -> Vec<String> {
+    let (_, rows) = site.report(delivery, "errors");
+    rows.iter().map(|row| format!("{} {} {} {}: {}", row[0], row[3], row[5], row[4], row[6])).collect()
+}
+
 impl Site {
     /// An empty site.
     pub fn new() -> Self {

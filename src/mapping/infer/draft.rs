@@ -11,12 +11,12 @@ use super::{
     numbers::may_be_broken,
     sniff::Sniffed,
     survey::Evidence,
-    toml_text::{list, quoted, thousands},
+    toml_text::{list, quoted},
     trailer::{self, Statement, Summed},
     types::{self, ENOUGH, Habits},
     write,
 };
-use crate::model::printable;
+use crate::model::printable::{self, thousands};
 
 /// A sample that was looked at.
 #[derive(Debug)]

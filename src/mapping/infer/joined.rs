@@ -7,10 +7,9 @@ use super::{
     draft::Sample,
     naming::folded,
     survey::Faults,
-    toml_text::thousands,
     types::Typed,
 };
-use crate::model::printable;
+use crate::model::printable::{self, thousands};
 
 /// No table of SQLite has more columns.
 const MOST_COLUMNS: usize = 2_000;

@@ -2,9 +2,9 @@
 
 use super::{
     draft::{Draft, DraftColumn},
-    toml_text::{list, quoted, thousands},
+    toml_text::{list, quoted},
 };
-use crate::model::printable;
+use crate::model::printable::{self, thousands};
 
 /// Names longer than this are not padded to.
 const WIDEST_NAME: usize = 32;

@@ -10,9 +10,9 @@ use super::{
     column::Column,
     forms::Forms,
     numbers::{Numbers, STYLES},
-    toml_text::{quoted, thousands},
+    toml_text::quoted,
 };
-use crate::model::value::kind::Kind;
+use crate::model::{printable::thousands, value::kind::Kind};
 use moment::{moment, orders};
 use number::{fraction, number};
 use text::text;

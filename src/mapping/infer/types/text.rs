@@ -2,12 +2,8 @@
 
 use super::{ENOUGH, Typed, has_word, number::currencies, values};
 use crate::{
-    mapping::infer::{
-        column::Column,
-        forms::Forms,
-        toml_text::{list, thousands},
-    },
-    model::printable,
+    mapping::infer::{column::Column, forms::Forms, toml_text::list},
+    model::printable::{self, thousands},
 };
 
 /// An enumeration has at most so many words, each in so many records on average.
