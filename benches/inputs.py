@@ -2,6 +2,7 @@
 """Makes the inputs that the data sets lack. The same call makes the same bytes.
 
     inputs.py many ORDERS.csv FOLDER      10,000 files of 20 rows each, from the first rows of an orders file
+    inputs.py new-keys ORDERS.csv FOLDER  new_keys.csv, the same rows under keys that the file does not have
     inputs.py wide FOLDER                 wide.csv, 50,000 rows of 200 columns, and its mapping wide.toml
 
 A program of its own, because what it takes in memory would count for whatever its caller starts afterwards.
@@ -33,6 +34,16 @@ def many(orders, folder):
                 writer.writerows(itertools.islice(rows, ROWS_PER_FILE))
 
 
+def new_keys(orders, folder):
+    with (
+        open(orders, encoding="utf-8", newline="") as source,
+        open(folder / "new_keys.csv", "w", encoding="utf-8", newline="") as out,
+    ):
+        rows, writer = csv.reader(source), csv.writer(out, lineterminator="\n")
+        writer.writerow(next(rows))
+        writer.writerows(["N" + row[0], *row[1:]] for row in rows)
+
+
 def wide(folder):
     names = [f"c{number:03}" for number in range(1, WIDE_COLUMNS + 1)]
     kinds = ['{ type = "integer", required = true }', "{ max_length = 20 }", '{ type = "decimal(12,2)" }', '{ type = "date" }']
@@ -61,6 +72,8 @@ def main(arguments):
     match arguments:
         case ["many", orders, folder]:
             make, folder = lambda: many(orders, Path(folder)), Path(folder)
+        case ["new-keys", orders, folder]:
+            make, folder = lambda: new_keys(orders, Path(folder)), Path(folder)
         case ["wide", folder]:
             make, folder = lambda: wide(Path(folder)), Path(folder)
         case _:
