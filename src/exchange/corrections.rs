@@ -30,7 +30,10 @@ use crate::{
     model::{ContentHash, DeliveryId, FileName, Reject, State},
     rejects::{Correction, CorrectionWriter, RejectIds},
     validate::{Seal, ValidateError, work::RejectFile},
-    wire::{self, AtomicFile, WireError},
+    wire::{
+        self, AtomicFile, WireError,
+        fail::{self, Point},
+    },
 };
 
 /// The source of corrections that a person asked for without giving new values.
@@ -169,6 +172,7 @@ impl Engine {
         name.extend_from_slice(b".corrections");
         let path = self.archive_path(id, &FileName::new(name));
         wire::folder::ensure(path.parent().unwrap_or(&path))?;
+        fail::step(Point::CorrectionWrite).map_err(|cause| WireError::io("write", &path, cause))?;
         let mut output = Hashed { file: AtomicFile::create(&path)?, hasher: blake3::Hasher::new(), bytes: 0 };
         correction.write_to(&mut output).map_err(|cause| WireError::io("write", &path, cause))?;
         let (hash, size) = (ContentHash(*output.hasher.finalize().as_bytes()), output.bytes);

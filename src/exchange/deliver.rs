@@ -27,7 +27,10 @@ use crate::{
     rejects::ReportError,
     targets::{self, LoadId, TargetError},
     validate::{ValidateError, Verdict, WorkFile, lookup::Snapshots},
-    wire::WireError,
+    wire::{
+        self, WireError,
+        fail::{self, Point},
+    },
 };
 
 /// Why a file of zero bytes is refused.
@@ -274,7 +277,7 @@ impl Engine {
         let sequences = self.record(job.id, events).inspect_err(|error| {
             if job.new_copy && error.is_passing() {
                 // Nothing was recorded, so nobody will ever ask for the copy.
-                let _ = std::fs::remove_file(&job.archive);
+                wire::discard(&job.archive);
             }
         })?;
         if job.arrival == UNRECORDED {
@@ -327,6 +330,7 @@ impl Engine {
             }
             Err((reason, message)) => return Ok(End::stopped(Outcome::Refused, reason, message)),
         };
+        fail::step(Point::WorkDone).map_err(ValidateError::Work)?;
         let validated = Event::Validated {
             read: work.seal.read,
             good: work.seal.good,
@@ -442,7 +446,7 @@ impl Engine {
             }
             Err(cause) => return Err(WireError::io("open", &job.archive, cause).into()),
         };
-        if job.verify && crate::wire::hash_file(&file, &job.archive, |_| {})?.0 != job.hash.0 {
+        if job.verify && wire::hash_file(&file, &job.archive, |_| {})?.0 != job.hash.0 {
             return Err(Fault::Lasting(format!(
                 "the archived copy {path} is damaged: its checksum is not the one recorded; load the original file again"
             )));

@@ -23,6 +23,7 @@ use crate::{
         keys::KeyHash,
         lookup::{BuildError, Builder, Keys, Snapshot, Snapshots},
     },
+    wire::fail::{self, Point},
 };
 
 /// A file up to this size is read whole to find out whether it can be used: a blink of an eye for `wharf check`, and larger
@@ -90,6 +91,7 @@ impl Reader<'_> {
         let mut left = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX);
         let mut snapshots = Snapshots::default();
         for (index, table) in plan.lookups.iter().enumerate() {
+            fail::step(Point::LookupRead)?;
             let share = left / (plan.lookups.len() - index).max(1);
             let snapshot = self.snapshot(table, share)?;
             left = left.saturating_sub(snapshot.memory_bytes());

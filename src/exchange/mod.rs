@@ -248,6 +248,7 @@ impl Engine {
             return Err(EngineError::StoreOnNetwork(folders.store, kind));
         }
         let lock = SiteLock::acquire(&folders.lock(), command)?;
+        wire::fail::moment(wire::fail::Point::LockHeld);
         let known = folders.ledger().metadata().is_ok_and(|ledger| ledger.len() > 0);
         if !known && has_files(&folders.archive()) {
             return Err(EngineError::LedgerLost(folders.ledger()));

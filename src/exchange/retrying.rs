@@ -22,6 +22,7 @@ use crate::{
     model::{DeliveryId, Reject, Rule, Tally},
     targets::{Begun, LoadId, MISSING_PARENT, RowRefusal},
     validate::WorkFile,
+    wire,
 };
 
 /// The source of deliveries that try rejects again by themselves.
@@ -215,7 +216,7 @@ impl Engine {
         let tried = self.replay_job(&former, &correction, &plan, RETRIED)?;
         let failing = self.would_fail(&tried, observer);
         // Nothing was recorded, so nobody will ever ask for the copy.
-        let _ = std::fs::remove_file(&tried.archive);
+        wire::discard(&tried.archive);
         let lacking = match failing {
             Ok(failing) if failing.lacking.len() < correction.len() => failing.lacking,
             Ok(_) => {

@@ -21,7 +21,7 @@ use crate::{
         },
     },
     validate::{ValidateError, work::RejectFile},
-    wire::{FileStamp, WireError},
+    wire::{self, FileStamp, WireError},
 };
 
 /// What a returned report comes to.
@@ -285,7 +285,7 @@ impl Engine {
 /// Removes a copy that nobody will ever ask for.
 pub(super) fn discard(archived: &Archived) {
     if archived.is_new {
-        let _ = std::fs::remove_file(&archived.path);
+        wire::discard(&archived.path);
     }
 }
 

@@ -18,9 +18,12 @@ use crate::{
     mapping::plan::Plan,
     model::{Batch, ContentHash, Outcome, Reason, Reject, Rule, Tally, Violation},
     rejects::{self, Context, RejectIds},
-    targets::{Begun, Committed, Load, LoadId, RowRefusal, TargetError},
+    targets::{self, Begun, Committed, Load, LoadId, RowRefusal, TargetError},
     validate::{ValidateError, Verdict, WorkFile, keys::KeyIndex},
-    wire::{AtomicFile, WireError},
+    wire::{
+        AtomicFile, WireError,
+        fail::{self, Point},
+    },
 };
 
 /// Rows that the target may refuse one by one; a file with more is refused whole, as the table is then not what the
@@ -64,6 +67,7 @@ impl Engine {
         let older = self.older_rows(job, work, &*target)?;
         // They are asked for again when the rows are in; until then the memory is the database's.
         work.keys.as_mut().map(KeyIndex::set_aside).transpose().map_err(ValidateError::from)?;
+        targets::reach(Point::TargetBegin)?;
         let loading = match target.begin(load, &job.plan.table, schema) {
             Ok(Begun::Open(open)) => self.write_rows(job, work, open, &older, observer)?,
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,
@@ -118,6 +122,7 @@ impl Engine {
         older: &Older,
         observer: &mut dyn Observer,
     ) -> Result<Loading, Fault> {
+        targets::reach(Point::TargetBegun)?;
         let (mut refusals, mut left_out): (Vec<RowRefusal>, Vec<RowRefusal>) = (Vec::new(), Vec::new());
         let mut newer_only = |batch: Result<Batch, ValidateError>| leave_out(batch?, older, &mut left_out);
         let within_limit = if work.seal.good < WORTH_TELLING_RECORDS {
@@ -177,8 +182,11 @@ impl Engine {
         self.add_refusals(job, work, &refusals)?;
         // From here on the target may have committed: what only it could tell must be on the disk first.
         self.keep_rejects(job, work)?;
+        targets::reach(Point::TargetSeal)?;
         open.seal(&tally, work.seal.target_reject_hash)?;
+        targets::reach(Point::TargetCommit)?;
         open.commit()?;
+        targets::reach(Point::TargetCommitted)?;
         Ok(Loading::Done(tally, note))
     }
 
@@ -213,6 +221,7 @@ impl Engine {
             _ => {}
         }
         if let Vanish::Rows(_) = vanish {
+            targets::reach(Point::TargetVanish)?;
             open.vanish()?;
         }
         Ok(Ok(vanish.note()))
@@ -280,7 +289,9 @@ impl Engine {
         if !work.has_rejects() {
             return Ok(());
         }
-        let mut file = AtomicFile::create(&self.folders.reject_file(job.id))?;
+        let path = self.folders.reject_file(job.id);
+        fail::step(Point::RejectsKeep).map_err(|cause| WireError::io("write", &path, cause))?;
+        let mut file = AtomicFile::create(&path)?;
         work.write_rejects(&mut file)?;
         Ok(file.commit_replace()?)
     }
@@ -329,7 +340,9 @@ pub(super) fn write_all(
     let mut written = 0;
     for batch in batches {
         let batch = batch?;
+        targets::reach(Point::TargetWrite)?;
         refusals.extend(open.write(&batch)?);
+        targets::reach(Point::TargetWritten)?;
         if refusals.len() > MOST_TARGET_REJECTS {
             return Ok(false);
         }

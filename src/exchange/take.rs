@@ -348,7 +348,7 @@ impl Engine {
         let sequences = recorded.inspect_err(|error| {
             for job in jobs.iter().filter(|job| job.new_copy && error.is_passing()) {
                 // Nothing was recorded, so nobody will ever ask for the copy.
-                let _ = std::fs::remove_file(&job.archive);
+                wire::discard(&job.archive);
             }
         })?;
         let mut sequences = sequences.into_iter();

@@ -19,7 +19,10 @@ use super::{
     transition::apply,
     view::{View, read_event},
 };
-use crate::model::DeliveryId;
+use crate::{
+    model::DeliveryId,
+    wire::fail::{self, Point},
+};
 
 /// The ledger, open for writing.
 #[derive(Debug)]
@@ -52,6 +55,7 @@ impl Ledger {
     /// [`LedgerError::Newer`] when a newer program wrote it, [`LedgerError::Foreign`] when the file is something
     /// else; otherwise when it cannot be opened, read or written.
     pub fn open(path: &Path, at_millis: u64) -> Result<Self, LedgerError> {
+        reach(path, Point::LedgerOpen)?;
         let connection = schema::open_to_write(path, at_millis)?;
         let site = connection
             .query_row("SELECT site_id, site_key FROM site", [], |row| {
@@ -118,6 +122,7 @@ impl Ledger {
         }
         let path = &self.path;
         let failed = |cause: rusqlite::Error| LedgerError::from_sqlite(path, &cause);
+        reach(path, Point::LedgerAppend)?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let mut states: IndexMap<DeliveryId, DeliveryState> = IndexMap::new();
@@ -142,7 +147,10 @@ impl Ledger {
         for (number, answer) in answers {
             request::answer(&transaction, at_millis, *number, answer).map_err(failed)?;
         }
-        transaction.commit().map_err(failed)?;
+        if reach(path, Point::LedgerCommit)? {
+            transaction.commit().map_err(failed)?;
+        }
+        fail::moment(Point::LedgerCommitted);
         Ok(sequences)
     }
 
@@ -156,7 +164,9 @@ impl Ledger {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let numbers = request::write(&transaction, at_millis, by, wishes).map_err(failed)?;
+        reach(path, Point::LedgerAsk)?;
         transaction.commit().map_err(failed)?;
+        fail::moment(Point::LedgerAsked);
         Ok(numbers)
     }
 
@@ -202,6 +212,7 @@ impl Ledger {
         if self.view().plan(fingerprint)?.is_some() {
             return Ok(());
         }
+        reach(&self.path, Point::LedgerPlan)?;
         self.connection
             .prepare_cached("INSERT OR IGNORE INTO plans (fingerprint, name, toml) VALUES (?1, ?2, ?3)")
             .and_then(|mut insert| insert.execute((fingerprint, name, toml)))
@@ -222,6 +233,11 @@ impl Ledger {
         fold_all(&transaction, path)?;
         transaction.commit().map_err(failed)
     }
+}
+
+/// Reaches a point at which the ledger's disk may fail; true: the step behind it is to be done.
+fn reach(path: &Path, point: Point) -> Result<bool, LedgerError> {
+    fail::step(point).map_err(|cause| LedgerError::Io { path: path.to_path_buf(), said: cause.to_string() })
 }
 
 fn keep_keys(transaction: &Transaction<'_>, keys: &[RejectKey]) -> rusqlite::Result<()> {

@@ -23,7 +23,10 @@ use thiserror::Error;
 use crate::{
     model::{FileName, Reject, reject::MASK},
     validate::{Seal, ValidateError},
-    wire::{self, AtomicFile, WireError},
+    wire::{
+        self, AtomicFile, WireError,
+        fail::{self, Point},
+    },
 };
 
 /// Why a report could not be written.
@@ -117,6 +120,7 @@ pub fn write_reports(
         if !ours && (is_taken(&paths.rejects) || is_taken(&paths.errors)) {
             continue;
         }
+        fail::step(Point::ReportWrite)?;
         let mut errors = AtomicFile::create(&paths.errors)?;
         let mut rejects = AtomicFile::create(&paths.rejects)?;
         render(source, context, &mut rejects, &mut errors)?;
@@ -129,7 +133,9 @@ pub fn write_reports(
             }
             return Err(error.into());
         }
+        fail::step(Point::ReportBetween)?;
         errors.commit_replace()?;
+        fail::moment(Point::ReportWritten);
         return Ok(paths);
     }
     Err(ReportError::TooMany(folder.to_owned()))

@@ -21,7 +21,10 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use thiserror::Error;
 
-use crate::model::{Batch, ContentHash, DeliveryId, Origin, Rule, Tally, value::ValueType};
+use crate::{
+    model::{Batch, ContentHash, DeliveryId, Origin, Rule, Tally, value::ValueType},
+    wire::fail::{self, Point},
+};
 
 /// How rows meet those of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -142,6 +145,11 @@ pub trait RowSink {
 
     /// A row: a text for each column, none for NULL. Nothing more is read after a break.
     fn row(&mut self, row: &[Option<&str>]) -> ControlFlow<()>;
+}
+
+/// Reaches a point at which a load may fail as by a database that went away; true: the step behind it is to be done.
+pub(crate) fn reach(point: Point) -> Result<bool, TargetError> {
+    fail::step(point).map_err(|cause| TargetError::Passing(cause.to_string()))
 }
 
 /// Opens connections to one database.

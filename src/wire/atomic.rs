@@ -11,7 +11,11 @@ use std::{
 
 use tempfile::{PathPersistError, TempPath};
 
-use super::{error::WireError, folder};
+use super::{
+    error::WireError,
+    fail::{self, Point, durable},
+    folder,
+};
 
 const SUFFIX: &str = ".wharf.part";
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -34,6 +38,7 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self, WireError> {
         let failed = |cause| WireError::io("create", path, cause);
         let name = path.file_name().ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
+        fail::step(Point::FileCreate).map_err(failed)?;
         let head: String = name.to_string_lossy().chars().take(NAME_CHARACTERS).collect();
         let (file, in_progress) = tempfile::Builder::new()
             .prefix(&format!(".{head}."))
@@ -83,12 +88,14 @@ impl AtomicFile {
         name: impl FnOnce(TempPath, PathBuf) -> Result<(), PathPersistError>,
     ) -> Result<(), WireError> {
         let Self { writer, in_progress, target } = self;
+        fail::step(Point::FileWrite).map_err(|cause| WireError::io("write", &target, cause))?;
         let file =
             writer.into_inner().map_err(|failure| WireError::io("write", &target, failure.into_error()))?;
-        file.sync_all().map_err(|cause| WireError::io("make durable", &target, cause))?;
-        name(in_progress, target.clone())
-            .map_err(|failure| WireError::io("create", &target, failure.error))?;
-        folder::sync(folder::parent(&target))
+        durable(Point::FileSync, "make durable", &target, || file.sync_all())?;
+        durable(Point::FileRename, "create", &target, || {
+            name(in_progress, target.clone()).map_err(|failure| failure.error)
+        })?;
+        folder::sync_at(Point::FileFolder, folder::parent(&target))
     }
 }
 
@@ -125,7 +132,7 @@ pub fn remove_leftovers(folder: &Path) -> Result<u64, WireError> {
         let entry = entry.map_err(list)?;
         if is_leftover(&entry.file_name()) && entry.file_type().map_err(list)?.is_file() {
             let path = entry.path();
-            fs::remove_file(&path).map_err(|cause| WireError::io("remove", &path, cause))?;
+            durable(Point::LeftoverRemove, "remove", &path, || fs::remove_file(&path))?;
             removed += 1;
         }
     }

@@ -8,7 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{atomic, error::WireError, folder, stamp::FileStamp};
+use super::{
+    atomic,
+    error::WireError,
+    fail::{self, Point, durable},
+    folder,
+    stamp::FileStamp,
+};
 
 /// Read, hashed and written at a time: large enough for all cores to hash it together, small enough to stay in cache.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -44,8 +50,8 @@ impl Copied {
     }
 
     fn name(&self) -> Result<(), WireError> {
-        self.file.sync_all().map_err(|cause| WireError::io("make durable", &self.path, cause))?;
-        fs::rename(&self.in_progress, &self.path).map_err(|cause| WireError::io("create", &self.path, cause))
+        durable(Point::CopySync, "make durable", &self.path, || self.file.sync_all())?;
+        durable(Point::CopyRename, "create", &self.path, || fs::rename(&self.in_progress, &self.path))
     }
 }
 
@@ -56,11 +62,18 @@ impl Copied {
 pub fn sync_all(mut copies: Vec<Copied>) -> Result<(), WireError> {
     copies.iter().try_for_each(Copied::name)?;
     let folders: BTreeSet<&Path> = copies.iter().map(|copied| folder::parent(&copied.path)).collect();
-    folders.into_iter().try_for_each(folder::sync)?;
+    folders.into_iter().try_for_each(|folder| folder::sync_at(Point::CopyFolder, folder))?;
     for copied in &mut copies {
         copied.durable = true;
     }
     Ok(())
+}
+
+/// Removes a copy that nobody will ever ask for, as nothing was recorded of it. One that cannot be removed is only in the way.
+pub fn discard(path: &Path) {
+    if fail::step(Point::CopyDiscard).unwrap_or(false) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 impl Drop for Copied {
@@ -91,7 +104,8 @@ pub fn copy_hashed(
         return Err(WireError::io("create", target, ErrorKind::AlreadyExists.into()));
     }
     let in_progress = atomic::in_progress_name(target);
-    let file = File::create_new(&in_progress).map_err(|cause| WireError::io("create", target, cause))?;
+    let file = fail::step(Point::CopyCreate).and_then(|_| File::create_new(&in_progress));
+    let file = file.map_err(|cause| WireError::io("create", target, cause))?;
     let mut copied = Copied {
         hash: [0; 32],
         length: 0,
@@ -103,7 +117,7 @@ pub fn copy_hashed(
         durable: false,
     };
     let mut writer = &copied.file;
-    let write = |block: &[u8]| writer.write_all(block).map_err(|cause| WireError::io("write", target, cause));
+    let write = |block: &[u8]| durable(Point::CopyWrite, "write", target, || writer.write_all(block));
     (copied.hash, copied.length) = read_hashed(source, source_path, before.length, write, progress)?;
     copied
         .file

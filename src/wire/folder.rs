@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use super::error::WireError;
+use super::{
+    error::WireError,
+    fail::{Point, durable},
+};
 
 /// Makes a folder and those above it, each durable before the next is made in it. What exists stays as it is.
 ///
@@ -16,12 +19,11 @@ pub fn ensure(folder: &Path) -> Result<(), WireError> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.is_dir()).collect();
     for part in missing.into_iter().rev() {
-        match fs::create_dir(part) {
-            Err(cause) if !(cause.kind() == ErrorKind::AlreadyExists && part.is_dir()) => {
-                return Err(WireError::io("make the folder", part, cause));
-            }
-            _ => sync(parent(part))?,
-        }
+        durable(Point::FolderMake, "make the folder", part, || match fs::create_dir(part) {
+            Err(cause) if !(cause.kind() == ErrorKind::AlreadyExists && part.is_dir()) => Err(cause),
+            _ => Ok(()),
+        })?;
+        sync_at(Point::FolderSync, parent(part))?;
     }
     Ok(())
 }
@@ -31,9 +33,13 @@ pub fn ensure(folder: &Path) -> Result<(), WireError> {
 /// # Errors
 /// When the folder cannot be opened or the disk fails. After that nothing can be said about the last changes.
 pub fn sync(folder: &Path) -> Result<(), WireError> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(|cause| WireError::io("make durable the folder", folder, cause))
+    sync_at(Point::FolderSync, folder)
+}
+
+/// The same, at a point of its own.
+pub(super) fn sync_at(point: Point, folder: &Path) -> Result<(), WireError> {
+    let synced = || File::open(folder).and_then(|handle| handle.sync_all());
+    durable(point, "make durable the folder", folder, synced)
 }
 
 /// The folder that names `path`; the current one for a bare name.

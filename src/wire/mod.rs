@@ -2,11 +2,13 @@
 //! the lock of a site. Imports nothing of ours; reads no clock.
 //!
 //! Durable means: the file's data is fsynced, and so is the folder that names it. A step that fails leaves nothing
-//! half-made under the final name, and its error tells the path, what was tried and what the system said.
+//! half-made under the final name, and its error tells the path, what was tried and what the system said. Each such step
+//! has a fail point ([`fail`]), at which the tests of debug builds have it fail or the process killed.
 
 pub mod atomic;
 pub mod copy;
 pub mod error;
+pub mod fail;
 pub mod folder;
 pub mod handle;
 pub mod lock;
@@ -14,7 +16,7 @@ pub mod spool;
 pub mod stamp;
 
 pub use atomic::AtomicFile;
-pub use copy::{Copied, copy_hashed, hash_file, sync_all};
+pub use copy::{Copied, copy_hashed, discard, hash_file, sync_all};
 pub use error::WireError;
 pub use handle::FolderHandle;
 pub use lock::{Holder, SiteLock};

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::fail::{self, Point};
+
 /// Bytes kept in memory before a file is opened: most deliveries are small, and then no disk is touched.
 pub const MEMORY_BYTES: usize = 1 << 20;
 
@@ -72,6 +74,7 @@ impl Write for Spool {
         if let Place::Memory(held) = &mut self.place
             && held.len() + bytes.len() > MEMORY_BYTES
         {
+            fail::step(Point::SpoolOpen)?;
             let mut file = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(&self.folder)?);
             file.write_all(held)?;
             self.place = Place::File(file);

@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("mapping", &["model", "formats", "targets", "sources"]),
     ("validate", &["model", "wire", "mapping", "formats", "targets"]),
     ("rejects", &["model", "wire", "mapping", "formats", "validate"]),
-    ("ledger", &["model"]),
+    ("ledger", &["model", "wire"]),
     (
         "exchange",
         &["model", "wire", "mapping", "formats", "targets", "sources", "validate", "rejects", "ledger"],

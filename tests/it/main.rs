@@ -8,6 +8,8 @@ mod architecture;
 mod bad_input;
 mod corrections;
 mod crash;
+#[cfg(debug_assertions)]
+mod crashes;
 mod csv_files;
 mod decisions;
 mod docs;

@@ -215,7 +215,7 @@ impl Engine {
         let sequences = recorded.inspect_err(|error| {
             for one in held.iter().filter(|one| one.archived.is_new && error.is_passing()) {
                 // Nothing was recorded, so nobody will ever ask for the copy.
-                let _ = std::fs::remove_file(&one.archived.path);
+                wire::discard(&one.archived.path);
             }
         })?;
         let numbers: std::collections::HashMap<DeliveryId, u64> =

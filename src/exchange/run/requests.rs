@@ -16,6 +16,7 @@ use crate::{
     ledger::{Answer, Request, Wish},
     mapping::{Plan, compile},
     model::{DeliveryId, Reason},
+    wire::fail::{self, Point},
 };
 
 /// Requests looked at at once; the others follow when these are answered.
@@ -71,6 +72,7 @@ impl Runner<'_> {
 
     fn answer(&mut self, request: Request) -> Result<(), EngineError> {
         let Request { number, by, wish, at_millis } = request;
+        fail::moment(Point::RequestFound);
         if at_millis.saturating_add(LONGEST_WAIT_MILLIS) < self.started_millis {
             let message = "it was asked of an engine that ended before it could be done: ask again";
             return self.deny(number, message.to_owned());

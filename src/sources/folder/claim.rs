@@ -16,7 +16,10 @@ use crate::{
         names::CLAIMED_FOLDER,
         settling::{counts_inode, stamp_text},
     },
-    wire::{self, AtomicFile, FileStamp, FolderHandle, WireError},
+    wire::{
+        self, AtomicFile, FileStamp, FolderHandle, WireError,
+        fail::{self, Point},
+    },
 };
 
 /// The folder of claimed files is removed when it is empty; somebody who does so at the wrong moment is put up with.
@@ -60,6 +63,7 @@ impl Shared {
                 }
                 moved => moved?,
             }
+            fail::moment(Point::ClaimDone);
         }
         let stamp = FileStamp::of(&file, &at)?;
         if !stays {
@@ -75,7 +79,9 @@ impl Shared {
 
     fn move_to_claimed(&self, place: &Place, ready: &Ready) -> Result<(), SourceError> {
         for _ in 0..MOST_TRIES {
+            at_point(Point::ClaimFolder, &ready.path)?;
             let claimed = place.folder.make_below(OsStr::new(CLAIMED_FOLDER))?;
+            at_point(Point::ClaimRename, &ready.path)?;
             match place.folder.rename_new(place.name, &claimed, place.name) {
                 Err(error) if error.is_missing() => {
                     // Either of the two is not there any more.
@@ -96,7 +102,9 @@ impl Shared {
         for folder in folders {
             // Some shares cannot make a folder durable; there, the server's own promises have to do. Opened below the handle of
             // the source, so that nothing that was put in its place is followed or waited for.
-            if let Ok(folder) = self.folder(folder) {
+            if let Ok(folder) = self.folder(folder)
+                && fail::step(Point::ClaimSecure).unwrap_or(false)
+            {
                 let _ = folder.sync();
             }
         }
@@ -134,6 +142,7 @@ impl Shared {
             Err(error) if error.is_missing() => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+        at_point(Point::SettleBegin, &claimed.at)?;
         // The marker goes first: left alone, it would vouch for the next file of that name.
         if let (Some(path), Some(was)) = (&claimed.listed.marker, claimed.hold.marker()) {
             self.settle_marker(path, was, stable_inodes)?;
@@ -148,6 +157,7 @@ impl Shared {
         match place.folder.open_file(place.name) {
             Ok(file) if is_same(&FileStamp::of(&file, path)?, was, stable_inodes) => {
                 drop(file);
+                at_point(Point::SettleMarker, path)?;
                 self.finish(path, &place)
             }
             Ok(_) => Ok(()),
@@ -165,7 +175,10 @@ impl Shared {
     fn finish(&self, path: &Path, place: &Place) -> Result<(), SourceError> {
         match &self.options.after {
             After::Keep => {}
-            After::Delete => place.folder.remove(place.name)?,
+            After::Delete => {
+                at_point(Point::SettleRemove, path)?;
+                place.folder.remove(place.name)?;
+            }
             After::Move(aside) => {
                 let below = path.parent().and_then(|folder| folder.strip_prefix(&self.options.folder).ok());
                 // Joining an empty path would add a slash.
@@ -174,9 +187,11 @@ impl Shared {
                     None => aside.clone(),
                 };
                 wire::folder::ensure(&target)?;
+                at_point(Point::SettleMove, path)?;
                 move_aside(place, path.file_name().unwrap_or(place.name), &target)?;
             }
         }
+        fail::moment(Point::SettleDone);
         Ok(())
     }
 
@@ -206,6 +221,11 @@ impl Shared {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Reaches a point at which a file of the source may fail.
+fn at_point(point: Point, path: &Path) -> Result<(), WireError> {
+    fail::step(point).map(drop).map_err(|cause| WireError::io("take hold of", path, cause))
 }
 
 /// Where a file lies while it is claimed.
@@ -240,6 +260,7 @@ pub fn was_written_to(path: &Path, stamp: &str) -> bool {
 
 /// Gives a claimed file its own name, and tells whether it could: not when another file has it by now.
 pub(super) fn give_back(from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
+    at_point(Point::ClaimBack, Path::new(name))?;
     match from.rename_new(name, to, name) {
         Ok(()) => Ok(true),
         Err(error) if error.is_taken() => Ok(false),

@@ -23,7 +23,10 @@ use crate::{
         names::{beside, in_progress, name_of},
         settling::{Decided, Role, Settling, State, stamp_text},
     },
-    wire::{FileStamp, WireError},
+    wire::{
+        FileStamp, WireError,
+        fail::{self, Point},
+    },
 };
 
 /// Looks at a folder.
@@ -386,6 +389,8 @@ impl Lister for FolderLister {
         let named = self.manifests.judge(&self.shared, &mut scene);
         self.judge(&mut scene, &named, known);
         self.tell_lonely_markers(&mut scene);
+        fail::step(Point::SourceLook)
+            .map_err(|cause| WireError::io("list", &self.shared.options.folder, cause))?;
         self.settling.end_look();
         self.decided.end_look();
         scene.look.known.sort_by(|a, b| by_path(&a.path, &b.path));

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     model::{ContentHash, Tally, printable},
-    targets::{Committed, LoadId, TargetError},
+    targets::{Committed, LoadId, TargetError, reach},
+    wire::fail::Point,
 };
 
 /// The part of a delivery that a row stands for. A delivery has one part, unless it goes to several tables.
@@ -56,6 +57,9 @@ impl Loads<'_> {
         if let Some((tally, rejects)) = found {
             return self.committed(tally, rejects, &delivery).map(Some);
         }
+        if !reach(Point::LoadsEnter)? {
+            return Ok(None);
+        }
         self.connection
             .prepare_cached(&format!(
                 "INSERT INTO {table} (site, delivery, part, state) VALUES (?, ?, ?, 'open')"
@@ -92,6 +96,9 @@ impl Loads<'_> {
     ) -> Result<(), TargetError> {
         let tally = serde_json::to_string(tally)
             .map_err(|error| TargetError::Lasting(format!("the tally cannot be written: {error}")))?;
+        if !reach(Point::LoadsComplete)? {
+            return Ok(());
+        }
         let completed = self
             .connection
             .prepare_cached(&format!(
