@@ -25,7 +25,7 @@ use crate::{
     mapping::plan::{EmptyFile, OnDuplicate, Plan},
     model::{ContentHash, DeliveryId, Outcome, Reason, Tally},
     rejects::ReportError,
-    targets::{self, LoadId, TargetError},
+    targets::{self, LoadId, Remembered, TargetError},
     validate::{ValidateError, Verdict, WorkFile, lookup::Snapshots},
     wire::{
         self, WireError,
@@ -290,7 +290,7 @@ impl Engine {
     pub(super) fn is_in_target(&self, delivery: DeliveryId, plan: &Plan) -> bool {
         let target = self.targets.get(&self.site.settings, plan.connection.as_deref());
         let load = LoadId { site: &self.identity.id, delivery };
-        target.and_then(|target| target.remembers(load)).unwrap_or(false)
+        target.and_then(|target| target.remembers(load)).is_ok_and(|found| found == Remembered::Whole)
     }
 
     /// The loaded delivery that makes this one void, if there is one: the ledger and the target both have to know it, as

@@ -70,6 +70,10 @@ impl Engine {
         targets::reach(Point::TargetBegin)?;
         let loading = match target.begin(load, &job.plan.table, schema) {
             Ok(Begun::Open(open)) => self.write_rows(job, work, open, &older, observer)?,
+            Ok(Begun::Resumed(mut open, _)) => {
+                open.start_over()?;
+                self.write_rows(job, work, open, &older, observer)?
+            }
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,
             Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
             Err(error) => return Err(error.into()),

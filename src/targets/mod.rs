@@ -5,15 +5,21 @@
 //! same transaction, so that a second attempt waits for the first one's fate and then sees it, and is completed with
 //! the tally last.
 //!
+//! With [`Commit::Batch`] a load is `begin -> (write(batch)* -> mark)* -> seal -> commit`: what stands before a mark happens
+//! together with it or not at all, and stays. The row of the delivery carries the latest mark, so that a load that was cut
+//! off is resumed after it, in [`Begun::Resumed`].
+//!
 //! What the database says about a row is a [`RowRefusal`] and becomes a reject; what it says about itself is a
 //! [`TargetError`] and never does.
 
 mod comparison;
 mod mirror;
+mod progress;
 pub mod sqlite;
 
 pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
 pub use mirror::{MOST_SCOPES, Mirror, Vanished, Vanishing};
+pub use progress::{Commit, Mark, Progress, Remembered};
 
 use std::ops::ControlFlow;
 
@@ -101,6 +107,8 @@ pub struct TableSpec {
     pub newer: Option<usize>,
     /// In [`Mode::Mirror`], what happens to rows that the file does not have.
     pub mirror: Option<Mirror>,
+    /// How much of a delivery one transaction holds; never [`Commit::Batch`] in mode mirror.
+    pub commit: Commit,
 }
 
 /// What every target says of a row whose foreign key refers to a row that is not there. By these words such rejects are known
@@ -166,15 +174,15 @@ pub trait Target: Send + Sync {
     /// A fault.
     fn parents(&self, table: &str) -> Result<Vec<String>, TargetError>;
 
-    /// True when the target has the rows of this delivery: its load was committed, and not undone since by a restored
-    /// backup.
+    /// What the target has of this delivery: what was committed, and not undone since by a restored backup.
     ///
     /// # Errors
     /// A fault.
-    fn remembers(&self, load: LoadId<'_>) -> Result<bool, TargetError>;
+    fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError>;
 
     /// Begins the load of a delivery, creates the table if the mapping says so, and finds out whether the delivery was
-    /// loaded before. `schema` are the columns the file holds, a subset of the spec's columns in the same order.
+    /// loaded before, as a whole or in part. `schema` are the columns the file holds, a subset of the spec's columns in the
+    /// same order. A load that was begun with [`Commit::Batch`] is resumed whatever `spec.commit` is now.
     ///
     /// # Errors
     /// A fault, or [`TargetError::Misfit`] when the table no longer fits.
@@ -211,6 +219,10 @@ pub enum Fit {
 pub enum Begun {
     /// Rows can be written.
     Open(Box<dyn Load>),
+    /// An earlier load of the delivery was cut off between two of its marks: rows can be written from the record after
+    /// `mark.record` on, and the load's counts begin with those of the progress. Who cannot go on from there calls
+    /// [`Load::start_over`].
+    Resumed(Box<dyn Load>, Progress),
     /// The delivery is in the target already, with this tally.
     Already(Committed),
 }
@@ -224,7 +236,7 @@ pub struct Committed {
     pub rejects: ContentHash,
 }
 
-/// An open load. Dropping it without [`Load::commit`] undoes it.
+/// An open load. Dropping it without [`Load::commit`] undoes it, back to the last mark if there is one.
 pub trait Load: Send {
     /// Writes the rows of a batch in their order. A row the database refuses is reported and left out, the others are
     /// written; its refusal is the row's own fault only.
@@ -233,8 +245,24 @@ pub trait Load: Send {
     /// A fault; the load is then lost and must be begun again.
     fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError>;
 
-    /// The counts so far: inserted, updated, unchanged, superseded and deleted are filled, nothing else.
+    /// The counts so far: inserted, updated, unchanged, superseded and deleted are filled, nothing else. Those of a resumed
+    /// load hold what was counted before it was cut off.
     fn counts(&self) -> Tally;
+
+    /// With [`Commit::Batch`]: makes durable what was written since the last mark, together with this one and the counts so
+    /// far, in one transaction; the load goes on in another one. What was refused up to here must be kept durably before, as
+    /// `mark.rejects` tells. Between two marks others may write to the table, or change it: then the load is lost.
+    ///
+    /// # Errors
+    /// A fault; the load is then lost, and whether the mark was made is found out by beginning again.
+    fn mark(&mut self, mark: &Mark) -> Result<(), TargetError>;
+
+    /// Of a resumed load: forgets how far it had come, as its rows are all sent again. The counts begin at zero; the next
+    /// mark, or the end, replaces the former ones. What is in the table stays there.
+    ///
+    /// # Errors
+    /// A fault; the load is then lost and must be begun again.
+    fn start_over(&mut self) -> Result<(), TargetError>;
 
     /// In mode mirror: records that were rejected have these keys, so their rows are in the file all the same. The batch has
     /// the key's columns only, in the order of the load's schema.

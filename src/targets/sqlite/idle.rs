@@ -76,7 +76,8 @@ impl Fitting {
     }
 }
 
-fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+/// The number that SQLite gives the schema; every change of it raises it.
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))
 }
 

@@ -1,14 +1,15 @@
-//! One load: a transaction from BEGIN IMMEDIATE to COMMIT on a connection of its own. Closing the connection undoes
-//! what was not committed.
+//! One load: a transaction from BEGIN IMMEDIATE to COMMIT on a connection of its own, or one for each batch. Closing the
+//! connection undoes what was not committed.
 
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use rusqlite::Connection;
 
 use super::{
     errors::Faults,
-    idle::{FileId, Idle, Open},
+    idle::{self, FileId, Idle, Open},
     loads::Loads,
     lookup::Lookup,
     mirror::Mirroring,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     model::{Batch, ContentHash, Tally},
-    targets::{Load, LoadId, RowRefusal, TableSpec, TargetError, Vanishing},
+    targets::{Load, LoadId, Mark, Progress, RowRefusal, TableSpec, TargetError, Vanishing},
 };
 
 /// A log of more bytes is copied into the database when a load ends. Each copy costs two fsyncs, more than a small load
@@ -39,6 +40,8 @@ pub(super) struct SqliteLoad {
     defers_references: bool,
     unix_millis: u64,
     counts: Tally,
+    /// The schema for which the statements were made.
+    schema_version: i64,
     sealed: bool,
 }
 
@@ -56,7 +59,9 @@ impl SqliteLoad {
     ) -> Result<Self, TargetError> {
         let known = Known::look(&open.connection, spec, shape).map_err(|error| faults.fault(&error))?;
         let plan = Plan::new(spec, &known, schema, Purpose::Load)?;
+        let schema_version = idle::schema_version(&open.connection).map_err(|error| faults.fault(&error))?;
         Ok(Self {
+            schema_version,
             mirroring: Mirroring::new(spec, &known, &plan, memory_bytes)?,
             defers_references: shape.refers_to_itself,
             unix_millis: load.delivery.unix_millis(),
@@ -81,6 +86,32 @@ impl SqliteLoad {
 
     fn loads(&self) -> Loads<'_> {
         Loads { connection: &self.open.connection, table: &self.loads_table, faults: &self.faults }
+    }
+
+    /// Goes on after what was committed.
+    pub(super) fn resume(&mut self, progress: &Progress) {
+        self.counts = progress.counts;
+    }
+
+    /// Makes the transaction at hand durable.
+    fn commit_transaction(&self) -> Result<(), TargetError> {
+        // Rows committed into a file that no longer bears the name would be gone.
+        if FileId::at(self.faults.path()) != Some(self.open.file) {
+            return Err(self.faults.replaced());
+        }
+        self.open.connection.execute_batch("COMMIT").map_err(|error| self.faults.commit(&error))?;
+        // The log holds this load and smaller ones before it. Copying a large one into the database now keeps it from
+        // slowing readers down; whoever is in the way does it later, so there is nothing to wait for and no error.
+        if self.log_bytes() > LARGE_LOG_BYTES
+            && let Ok(waits) =
+                self.open.connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))
+            && self.open.connection.busy_timeout(Duration::ZERO).is_ok()
+        {
+            let _ = self.open.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            let waits = Duration::from_millis(waits.into());
+            self.open.connection.busy_timeout(waits).map_err(|error| self.faults.fault(&error))?;
+        }
+        Ok(())
     }
 
     /// What follows on a lost transaction would be written outside any.
@@ -125,6 +156,22 @@ impl Load for SqliteLoad {
 
     fn counts(&self) -> Tally {
         self.counts
+    }
+
+    fn mark(&mut self, mark: &Mark) -> Result<(), TargetError> {
+        self.still_open()?;
+        if self.mirroring.is_some() {
+            return Err(contract("a mirror is committed as a whole"));
+        }
+        let progress = Progress { mark: *mark, counts: self.counts };
+        self.loads().advance((&self.site, &self.delivery), &progress)?;
+        self.commit_transaction()?;
+        go_on(&self.open.connection, &self.faults, self.schema_version)
+    }
+
+    fn start_over(&mut self) -> Result<(), TargetError> {
+        self.counts = Tally::default();
+        Ok(())
     }
 
     fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError> {
@@ -173,19 +220,29 @@ impl Load for SqliteLoad {
         if !self.sealed {
             return Err(contract("the load was not sealed"));
         }
-        // Rows committed into a file that no longer bears the name would be gone.
-        if FileId::at(self.faults.path()) != Some(self.open.file) {
-            return Err(self.faults.replaced());
-        }
-        self.open.connection.execute_batch("COMMIT").map_err(|error| self.faults.commit(&error))?;
-        // The log holds this load and smaller ones before it. Copying a large one into the database now keeps it from
-        // slowing readers down; whoever is in the way does it later, so there is nothing to wait for and no error.
-        if self.log_bytes() > LARGE_LOG_BYTES && self.open.connection.busy_timeout(Duration::ZERO).is_ok() {
-            let _ = self.open.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-        }
+        self.commit_transaction()?;
         self.idle.keep(self.open);
         Ok(())
     }
+}
+
+/// Begins the next transaction of a load whose statements were made for a schema of this number.
+pub(super) fn go_on(
+    connection: &Connection,
+    faults: &Faults,
+    schema_version: i64,
+) -> Result<(), TargetError> {
+    let found = connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .and_then(|()| idle::schema_version(connection))
+        .map_err(|error| faults.fault(&error))?;
+    if found == schema_version {
+        return Ok(());
+    }
+    Err(TargetError::Passing(format!(
+        "{} was changed while rows were loaded, so its table has to be looked at again",
+        faults.database()
+    )))
 }
 
 /// The error for a caller that does not keep to what [`Load`] says.

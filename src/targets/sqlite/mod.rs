@@ -39,10 +39,10 @@ use self::{
     errors::Faults,
     idle::{FileId, Fitting, Idle, Open},
     load::SqliteLoad,
-    loads::Loads,
+    loads::{Entered, Loads},
     snapshot::Snapshot,
 };
-use super::{Begun, Comparison, Fit, LoadId, ReadSpec, RowSink, TableSpec, Target, TargetError};
+use super::{Begun, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target, TargetError};
 
 /// How a database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,9 +195,9 @@ impl Target for SqliteTarget {
         parents.map_err(|error| self.faults.fault(&error))
     }
 
-    fn remembers(&self, load: LoadId<'_>) -> Result<bool, TargetError> {
+    fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError> {
         if !self.exists()? {
-            return Ok(false);
+            return Ok(Remembered::Nothing);
         }
         let waiting = self.idle.take(self.faults.path());
         let fresh = match &waiting {
@@ -205,9 +205,10 @@ impl Target for SqliteTarget {
             None => Some(self.connect(OpenFlags::empty()).map_err(|error| self.faults.fault(&error))?),
         };
         let Some(connection) = waiting.as_ref().map(|open| &open.connection).or(fresh.as_ref()) else {
-            return Ok(false);
+            return Ok(Remembered::Nothing);
         };
-        let known = Loads { connection, table: &self.options.loads_table, faults: &self.faults }.knows(load);
+        let loads = Loads { connection, table: &self.options.loads_table, faults: &self.faults };
+        let known = loads.remembers(load);
         if let Some(open) = waiting {
             self.idle.keep(open);
         }
@@ -229,9 +230,11 @@ impl Target for SqliteTarget {
         if known.is_none() {
             loads.create()?;
         }
-        if let Some(committed) = loads.enter(load)? {
-            return Ok(Begun::Already(committed));
-        }
+        let resumed = match loads.enter(load)? {
+            Entered::New => None,
+            Entered::Part(progress) => Some(progress),
+            Entered::Done(committed) => return Ok(Begun::Already(committed)),
+        };
         let shape = if let Some(shape) = known {
             shape
         } else {
@@ -245,7 +248,7 @@ impl Target for SqliteTarget {
             open.fitting.note(connection, spec, &shape).map_err(fault)?;
             shape
         };
-        let load = SqliteLoad::new(
+        let mut load = SqliteLoad::new(
             open,
             self.idle.clone(),
             self.faults.clone(),
@@ -254,7 +257,13 @@ impl Target for SqliteTarget {
             (spec, &shape),
             (schema, self.row_memory()),
         )?;
-        Ok(Begun::Open(Box::new(load)))
+        Ok(match resumed {
+            Some(progress) => {
+                load.resume(&progress);
+                Begun::Resumed(Box::new(load), progress)
+            }
+            None => Begun::Open(Box::new(load)),
+        })
     }
 
     fn compare(&self, spec: &TableSpec, schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError> {

@@ -1,5 +1,6 @@
 //! Loads into real database files.
 
+mod batches;
 mod comparing;
 mod counts;
 mod faults;
@@ -23,8 +24,8 @@ use super::{SqliteOptions, SqliteTarget};
 use crate::{
     model::{Batch, ContentHash, DeliveryId, Origin, Tally, value::ValueType},
     targets::{
-        Begun, Difference, Fit, Load, LoadId, Mode, OnNull, RowRefusal, TableSpec, Target, TargetColumn,
-        TargetError, WriteWhen,
+        Begun, Commit, Difference, Fit, Load, LoadId, Mode, OnNull, RowRefusal, TableSpec, Target,
+        TargetColumn, TargetError, WriteWhen,
     },
 };
 
@@ -110,7 +111,7 @@ pub(super) fn begin(
 pub(super) fn open(target: &SqliteTarget, spec: &TableSpec, delivery: DeliveryId) -> Box<dyn Load> {
     match begin(target, spec, delivery).unwrap() {
         Begun::Open(load) => load,
-        Begun::Already(_) => panic!("the delivery is new"),
+        Begun::Resumed(..) | Begun::Already(_) => panic!("the delivery is new"),
     }
 }
 
@@ -162,6 +163,7 @@ pub(super) fn spec(columns: Vec<TargetColumn>, key: usize) -> TableSpec {
         create: true,
         newer: None,
         mirror: None,
+        commit: Commit::Delivery,
     };
     for column in spec.columns.iter_mut().take(key) {
         column.required = true;
