@@ -15,6 +15,7 @@ use crate::{
     },
     ledger::{DeliveryState, Filter, View, Wish},
     mapping::Site,
+    model::{DeliveryId, State},
     wire::SiteLock,
 };
 
@@ -29,7 +30,7 @@ pub struct Replay {
 /// Options of `wharf rerun`.
 #[derive(Args, Debug)]
 pub struct Rerun {
-    /// The id of a delivery, or the beginning of it
+    /// The ids of deliveries, or their beginnings; loaded in the order in which they were the first time
     #[arg(required = true)]
     ids: Vec<String>,
     /// Do it even though later files have been loaded, whose rows then get the older values
@@ -63,20 +64,67 @@ pub fn replay(common: &Common, options: &Replay, output: &mut Output) -> Result<
     terminal.finish()
 }
 
-/// Loads archived files once more.
+/// Loads archived files once more, one after the other: those that ended first come first, in whatever order they are named.
 ///
 /// # Errors
 /// When there is no such delivery, or it would do harm.
 pub fn rerun(common: &Common, options: &Rerun, output: &mut Output) -> Result<Exit, CommandError> {
     let site = open_site(common)?;
     let reader = open_ledger(&site)?;
-    let deliveries: Vec<DeliveryState> =
-        options.ids.iter().map(|id| reader.view().delivery(id)).collect::<Result<_, _>>()?;
+    let mut deliveries: Vec<DeliveryState> = Vec::new();
+    for id in &options.ids {
+        let named = reader.view().delivery(id)?;
+        // What stands for another is that one, loaded again.
+        let first = match named.reruns.filter(|_| named.restores) {
+            Some(first) => reader.view().by_id(first)?,
+            None => None,
+        };
+        let delivery = first.unwrap_or(named);
+        if !deliveries.iter().any(|known| known.id == delivery.id) {
+            deliveries.push(delivery);
+        }
+    }
+    // Values are put over those that came before them, as they were the first time.
+    deliveries.sort_by_key(|delivery| (delivery.settled, delivery.arrival));
     let mut terminal = Terminal::new(output);
-    let wish =
-        |delivery: &DeliveryState, plan| Wish::Rerun { delivery: delivery.id, plan, older: options.older };
-    carry_out(&site, "wharf rerun", &deliveries, wish, &mut terminal)?;
+    let mut stopped: Vec<(DeliveryState, DeliveryId)> = Vec::new();
+    for (at, delivery) in deliveries.iter().enumerate() {
+        if let Some((_, by)) = stopped.iter().find(|(before, _)| is_same_table(&site, before, delivery)) {
+            terminal.left(&format!(
+                "{} ({}) is not run again, as {by} comes before it and is not loaded",
+                delivery.file, delivery.id
+            ));
+            continue;
+        }
+        let wish = |delivery: &DeliveryState, plan| Wish::Rerun {
+            delivery: delivery.id,
+            plan,
+            older: options.older,
+        };
+        let before = reader.view().reruns_of(delivery.id)?.len();
+        let done = carry_out(&site, "wharf rerun", std::slice::from_ref(delivery), wish, &mut terminal);
+        if let Err(error) = done {
+            let left = deliveries.len() - at - 1;
+            if left > 0 {
+                terminal.note(&format!("{left} more were named and are not run again, because of this:"));
+            }
+            return Err(error);
+        }
+        let again = reader.view().reruns_of(delivery.id)?.into_iter().skip(before).next_back();
+        if let Some(again) = again.filter(|again| !again.state.is_final() || again.state == State::Refused) {
+            stopped.push((delivery.clone(), again.id));
+        }
+    }
     terminal.finish()
+}
+
+/// True when two deliveries go to the same table, as far as their mappings tell.
+fn is_same_table(site: &Site, one: &DeliveryState, other: &DeliveryState) -> bool {
+    let place = |delivery: &DeliveryState| {
+        let plan = site.catalog.get(delivery.mapping.as_deref()?).ok()?;
+        Some((plan.connection.clone(), plan.table.table.to_lowercase()))
+    };
+    one.mapping == other.mapping || place(one).is_some_and(|place_of_one| Some(place_of_one) == place(other))
 }
 
 /// The deliveries that an argument of `replay` stands for.

@@ -212,6 +212,12 @@ impl<'a> Terminal<'a> {
         }
     }
 
+    /// Says that something that was asked for is not done, because of what came before it.
+    pub fn left(&mut self, text: &str) {
+        self.exit = self.exit.max(Exit::Stopped);
+        self.note(text);
+    }
+
     /// The exit code of all that was shown.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod log;
 mod output;
 mod preview;
 mod progress;
+mod reconcile;
 mod rejects;
 mod run;
 mod schema;
@@ -92,6 +93,8 @@ enum Command {
     Replay(again::Replay),
     /// Load the archived file of a delivery once more, under its mapping as it is today
     Rerun(again::Rerun),
+    /// Compare what the ledger has as loaded with what the databases know, as after restoring one from a backup
+    Reconcile(reconcile::Options),
     /// Try a failed or held delivery again
     Retry(decide::Delivery),
     /// Load a held delivery with the rejects it has
@@ -248,6 +251,7 @@ fn dispatch(arguments: &Arguments, output: &mut Output) -> Result<Exit, CommandE
         Command::Resubmit(options) => load::resubmit(common, options, output),
         Command::Replay(options) => again::replay(common, options, output),
         Command::Rerun(options) => again::rerun(common, options, output),
+        Command::Reconcile(options) => reconcile::run(common, options, output),
         Command::Retry(options) => decide::retry(common, options, output),
         Command::Approve(options) => decide::approve(common, options, output),
         Command::Decline(options) => decide::decline(common, options, output),

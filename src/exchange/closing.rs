@@ -30,6 +30,8 @@ pub(super) struct RejectNews {
     missing: BTreeMap<String, u64>,
     /// Rejects of others whose key it has loaded, or of the delivery that it runs again.
     overtaken: BTreeMap<DeliveryId, Vec<u64>>,
+    /// Of its own rejects, those of which it was settled in the delivery that it stands for that they load no more.
+    settled: Vec<(Closing, Vec<u64>)>,
 }
 
 impl Engine {
@@ -40,7 +42,7 @@ impl Engine {
         let mut news = RejectNews::default();
         self.overtaken_rejects(job, work, &refused, &mut news)?;
         match job.corrects {
-            Some(_) => news.corrected = self.corrected_records(job, work)?,
+            Some(of) => news.corrected = self.corrected_records(job, of, work)?,
             None if work.has_rejects() => self.own_keys(job, work, &refused, &mut news)?,
             None => {}
         }
@@ -55,12 +57,58 @@ impl Engine {
                 news.overtaken.insert(former.id, open);
             }
         }
-        if let Some(former) = job.reruns {
-            // What of the file still does not load is a reject of this delivery.
-            let open = self.kept_records(former)?;
-            news.overtaken.insert(former, open);
+        match job.reruns {
+            Some(former) if job.corrects.is_none() => self.take_over(job, former, work, &mut news)?,
+            _ => {}
         }
         Ok(news)
+    }
+
+    /// What of a file that is loaded once more still does not load is a reject of this delivery. Of those that people had
+    /// ignored, or a later delivery had outdone, the same is true as before, if the delivery was only forgotten.
+    fn take_over(
+        &self,
+        job: &Job,
+        former: DeliveryId,
+        work: &WorkFile,
+        news: &mut RejectNews,
+    ) -> Result<(), Fault> {
+        let mut standing = self.standing_for(former)?;
+        standing.remove(&job.id);
+        for before in &standing {
+            let open = self.kept_records(*before)?;
+            news.overtaken.insert(*before, open);
+        }
+        if !job.restores || !work.has_rejects() {
+            return Ok(());
+        }
+        let mut mine: BTreeSet<u64> = work
+            .rejects()?
+            .map(|reject| reject.map(|reject| reject.position.record))
+            .collect::<Result<_, _>>()?;
+        news.outdone.iter().for_each(|record| {
+            mine.remove(record);
+        });
+        for before in &standing {
+            let states = self.ledger().view().reject_states(*before)?;
+            for (closing, records) in states.closed() {
+                let is_settled = match closing {
+                    Closing::Ignored { .. } => true,
+                    Closing::Overtaken { delivery, same_file: false } => !standing.contains(delivery),
+                    Closing::Overtaken { .. } | Closing::Corrected { .. } => false,
+                };
+                let still: Vec<u64> =
+                    mine.iter().copied().filter(|record| is_settled && records.contains(*record)).collect();
+                if !still.is_empty() {
+                    still.iter().for_each(|record| {
+                        mine.remove(record);
+                    });
+                    news.settled.push((closing.clone(), still));
+                }
+            }
+        }
+        news.keys.retain(|(record, _)| !news.settled.iter().any(|(_, records)| records.contains(record)));
+        Ok(())
     }
 
     /// The open rejects of other deliveries whose keys this one has loaded. A correction brings values as old as those of the
@@ -112,12 +160,17 @@ impl Engine {
     }
 
     /// The records of a correction that are rejects no more.
-    fn corrected_records(&self, job: &Job, work: &WorkFile) -> Result<Vec<u64>, Fault> {
+    fn corrected_records(&self, job: &Job, of: DeliveryId, work: &WorkFile) -> Result<Vec<u64>, Fault> {
         let rejected: BTreeSet<u64> = work
             .rejects()?
             .map(|reject| reject.map(|reject| reject.position.record))
             .collect::<Result<_, _>>()?;
-        let records = self.records_of(job)?;
+        let mut records = self.records_of(job)?;
+        if job.reruns.is_some() {
+            // What was corrected once may have been no reject of the delivery that is corrected now.
+            let kept: BTreeSet<u64> = self.kept_records(of)?.into_iter().collect();
+            records.retain(|record| kept.contains(record));
+        }
         Ok(records.into_iter().filter(|record| !rejected.contains(record)).collect())
     }
 
@@ -263,6 +316,10 @@ impl Engine {
             if !news.outdone.is_empty() {
                 let records = news.outdone.iter().copied().collect();
                 events.push((job.id, Event::RejectsClosed { how, records }));
+            }
+            for (how, records) in &news.settled {
+                let records = records.iter().copied().collect();
+                events.push((job.id, Event::RejectsClosed { how: how.clone(), records }));
             }
         }
         let corrected = job.corrects.map(|of| (of, Closing::Corrected { delivery: job.id }, &news.corrected));

@@ -17,7 +17,6 @@ use super::{
     Engine, EngineError, Folders,
     deliver::Fault,
     recover::Plans,
-    retrying::RETRIED,
     take::{Job, Origin, TakenFile, UNRECORDED, accepted},
 };
 use crate::{
@@ -38,8 +37,6 @@ use crate::{
 
 /// The source of corrections that a person asked for without giving new values.
 pub const REPLAY: &str = "replay";
-/// The source of files that are loaded once more from the archive.
-pub const RERUN: &str = "rerun";
 
 /// The delivery and the record that the id of a reject leads to; none when there is no such delivery. Whether that record
 /// was rejected is another question.
@@ -222,6 +219,7 @@ impl Engine {
             again: true,
             corrects: Some(correction.delivery),
             reruns: None,
+            restores: false,
         })
     }
 
@@ -317,90 +315,6 @@ impl Engine {
         Ok(writer.finish().map_err(failed)?)
     }
 
-    /// Takes the archived file of a delivery once more, as a new delivery under its mapping as it is today.
-    ///
-    /// # Errors
-    /// When the copy is gone, the mapping is not valid, or later files have been loaded and `older` does not say that this
-    /// is known.
-    pub(super) fn take_rerun(
-        &self,
-        delivery: DeliveryId,
-        plan: Option<&str>,
-        older: bool,
-        request: Option<u64>,
-    ) -> Result<TakenFile, EngineError> {
-        let former = self.known(delivery)?;
-        if let Some(of) = former.corrects {
-            return Err(EngineError::Decision(format!(
-                "{delivery} is a correction, and no whole file: `wharf rerun {of}` loads the file that it corrects, `wharf \
-                 replay {of}` what is still open of it"
-            )));
-        }
-        if !former.state.is_final() {
-            return Err(EngineError::Decision(format!(
-                "{delivery} has not come to its end: `retry`, `approve` or `decline` it first"
-            )));
-        }
-        if let Some(later) = self.loaded_after(&former)?.filter(|_| !older) {
-            return Err(EngineError::Decision(format!(
-                "{} ({}) came later and is loaded already, so loading {delivery} again would put older values over newer \
-                 ones; if that is what you want, `wharf rerun --older {delivery}`, and then rerun the later files in their \
-                 order",
-                later.file, later.id
-            )));
-        }
-        let corrected = self.corrected_by_people(delivery)?;
-        if corrected > 0 && !older {
-            return Err(EngineError::Decision(format!(
-                "{corrected} of its rejects have been corrected and loaded since, so loading {delivery} again may put the values of                  the file over those of people; if that is what you want, `wharf rerun --older {delivery}`"
-            )));
-        }
-        let plan = self.plan_of_today(&former, plan)?;
-        let path = self.folders.archive().join(&former.archive);
-        if !path.is_file() {
-            let shown = self.folders.from_site(&path);
-            return Err(EngineError::Decision(format!(
-                "the archived copy {shown} is gone; load the original file again"
-            )));
-        }
-        let name = former.file.to_string();
-        let origin = Origin {
-            source: RERUN,
-            path: former.source_path.as_deref().unwrap_or(Path::new(&name)),
-            name: &former.file,
-            modified_nanos: former.modified_nanos.unwrap_or_default().into(),
-            stamp: None,
-            evidence: None,
-        };
-        let (id, hash, size) = (self.new_id()?, former.hash, former.size);
-        let archived = super::take::Archived { id, hash, size, path, is_new: false, copied: None };
-        let mut jobs = self.jobs(&origin, &archived, &[plan])?;
-        for job in &mut jobs {
-            (job.again, job.verify, job.reruns) = (true, true, Some(delivery));
-            for event in &mut job.pending {
-                if let Event::Taken(taken) = event {
-                    taken.reruns = Some(delivery);
-                }
-            }
-        }
-        self.taken_jobs(jobs, request)
-    }
-
-    /// How many rejects of a delivery have been loaded with values that people gave.
-    fn corrected_by_people(&self, delivery: DeliveryId) -> Result<u64, EngineError> {
-        let ledger = self.ledger();
-        let view = ledger.view();
-        let mut count = 0;
-        for (closing, records) in view.reject_states(delivery)?.closed() {
-            let Closing::Corrected { delivery: by } = closing else { continue };
-            let by_itself = |by: DeliveryState| [REPLAY, RETRIED].contains(&by.source.as_str());
-            if !view.by_id(*by)?.is_some_and(by_itself) {
-                count += records.count();
-            }
-        }
-        Ok(count)
-    }
-
     /// Records jobs as taken, with the answer to whoever asked for them.
     pub(super) fn taken_jobs(
         &self,
@@ -433,7 +347,16 @@ impl Engine {
     pub(super) fn plan_of_correction(&self, job: &Job, corrects: DeliveryId) -> Result<Arc<Plan>, Fault> {
         let records = self.records_of(job)?;
         let states = self.ledger().view().reject_states(corrects)?;
-        let refused = records.into_iter().filter_map(|record| Some((record, states.of(record)?.words())));
+        // What it loads once more it had closed itself.
+        let again = match job.reruns {
+            Some(former) => self.standing_for(former)?,
+            None => BTreeSet::new(),
+        };
+        let by_itself = |closing: &Closing| matches!(closing, Closing::Corrected { delivery } if again.contains(delivery));
+        let refused = records.into_iter().filter_map(|record| {
+            let closing = states.of(record).filter(|closing| !by_itself(closing))?;
+            Some((record, closing.words()))
+        });
         Ok(corrected_plan(&job.plan, refused.collect()))
     }
 }

@@ -103,9 +103,17 @@ impl Engine {
             ..Filter::default()
         };
         let later = self.ledger().view().list(&loaded)?;
-        Ok(later
-            .into_iter()
-            .find(|later| later.arrival > delivery.arrival && later.corrects.is_none() && !later.is_shadow()))
+        for later in later.into_iter().filter(|later| later.corrects.is_none() && !later.is_shadow()) {
+            // What stands for another came when that one came.
+            let came = match later.reruns.filter(|_| later.restores) {
+                Some(first) => self.known(first)?.arrival,
+                None => later.arrival,
+            };
+            if came > delivery.arrival {
+                return Ok(Some(later));
+            }
+        }
+        Ok(None)
     }
 
     /// Old values must not replace new ones without anybody noticing. Of a correction that is seen row by row.

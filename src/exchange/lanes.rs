@@ -374,6 +374,7 @@ pub(super) mod tests {
             again: false,
             corrects: None,
             reruns: None,
+            restores: false,
         }
     }
 

@@ -219,6 +219,7 @@ impl Engine {
             again: delivery.reruns.is_some(),
             corrects: delivery.corrects,
             reruns: delivery.reruns,
+            restores: delivery.restores,
         })
     }
 

@@ -85,8 +85,10 @@ pub struct Job {
     pub again: bool,
     /// The delivery some of whose rejects it brings corrected.
     pub corrects: Option<DeliveryId>,
-    /// The delivery whose file it loads once more.
+    /// The delivery whose file, or whose corrections, it loads once more.
     pub reruns: Option<DeliveryId>,
+    /// It stands for that delivery, which the target has forgotten.
+    pub restores: bool,
 }
 
 impl Job {
@@ -102,10 +104,12 @@ impl Job {
         self.approved_deletes.is_some_and(|approved| rows <= approved)
     }
 
-    /// True when rows that it does not have may vanish: it is a whole file, in its turn.
+    /// True when rows that it does not have may vanish: it is a whole file, in its turn or in that of the delivery that it
+    /// stands for.
     #[must_use]
     pub fn may_vanish(&self) -> bool {
-        self.plan.table.mirror.is_some() && self.corrects.is_none() && self.reruns.is_none()
+        let in_turn = self.reruns.is_none() || self.restores;
+        self.plan.table.mirror.is_some() && self.corrects.is_none() && in_turn
     }
 
     /// True when it is the whole truth about its table, so that what came before it for its mapping is void once it is
@@ -320,6 +324,7 @@ impl Engine {
                 again: false,
                 corrects: None,
                 reruns: None,
+                restores: false,
             });
         }
         Ok(jobs)
@@ -499,6 +504,7 @@ impl Engine {
             corrects: None,
             returned: None,
             reruns: None,
+            restores: false,
         })
     }
 

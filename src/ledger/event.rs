@@ -190,6 +190,9 @@ pub struct Taken {
     /// The delivery whose archived file it loads once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reruns: Option<DeliveryId>,
+    /// It stands for that delivery from now on, which the target had forgotten.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restores: bool,
 }
 
 /// Why a delivery did not load, and how far it had come.
@@ -363,6 +366,7 @@ pub(super) mod tests {
             corrects: None,
             returned: None,
             reruns: None,
+            restores: false,
         }
     }
 

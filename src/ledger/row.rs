@@ -22,7 +22,7 @@ macro_rules! columns {
          worked_millis, rejects_report, errors_report, tables, violations, \
          read, inserted, updated, unchanged, superseded, filtered, rejected, withheld, deleted, exact, \
          modified, not_before, unended, postponed, \
-         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing, approved_deletes, deletes, lookups"
+         corrects, returned, reruns, open, corrected, overtaken, ignored, place, missing, approved_deletes, deletes, lookups, restores"
     };
 }
 
@@ -37,7 +37,7 @@ const WRITE: &str = concat!(
     "INSERT INTO deliveries (",
     columns!(),
     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
+     ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (arrival) DO UPDATE SET plan = excluded.plan, state = excluded.state,
      attempts = excluded.attempts, reason = excluded.reason, message = excluded.message,
      retryable = excluded.retryable, other = excluded.other, approved_rejects = excluded.approved_rejects,
      changed_at = excluded.changed_at, settled = excluded.settled, worked_millis = excluded.worked_millis,
@@ -73,7 +73,7 @@ impl FromSql for Unsigned {
     }
 }
 
-fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 53]> {
+fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 54]> {
     let number = |value: u64| Value::Integer(integer(value));
     let name = |delivery: Option<DeliveryId>| {
         delivery.map_or(Value::Null, |delivery| Value::Blob(delivery.as_bytes().to_vec()))
@@ -134,6 +134,7 @@ fn values(state: &DeliveryState) -> rusqlite::Result<[Value; 53]> {
         state.approved_deletes.map(integer).into(),
         number(state.deletes),
         state.lookups.clone().into(),
+        state.restores.into(),
     ])
 }
 
@@ -186,6 +187,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DeliveryState> {
         approved_deletes: row.optional_number()?,
         deletes: row.number()?,
         lookups: row.take()?,
+        restores: row.take()?,
     })
 }
 

@@ -140,8 +140,10 @@ const VERSION_3: &str = "
     ALTER TABLE deliveries ADD COLUMN approved_deletes INTEGER;
     ALTER TABLE deliveries ADD COLUMN deletes INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE deliveries ADD COLUMN lookups TEXT;
+    ALTER TABLE deliveries ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;
     UPDATE deliveries SET open = rejected WHERE state = 'loaded_with_rejects' AND tables IS NOT NULL;
     CREATE INDEX deliveries_that_correct ON deliveries (corrects) WHERE corrects IS NOT NULL;
+    CREATE INDEX deliveries_that_rerun ON deliveries (reruns) WHERE reruns IS NOT NULL;
     CREATE INDEX deliveries_with_open_rejects ON deliveries (place) WHERE open > 0;
     CREATE INDEX deliveries_that_lack ON deliveries (arrival) WHERE missing IS NOT NULL;
 
@@ -152,6 +154,13 @@ const VERSION_3: &str = "
         hash BLOB NOT NULL CHECK (length(hash) = 16),
         PRIMARY KEY (delivery, record)
     ) STRICT, WITHOUT ROWID;
+
+    -- What engines found unfinished when they began: the last few, for people.
+    CREATE TABLE recoveries (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        recovery TEXT NOT NULL
+    ) STRICT;
 ";
 
 /// What a reader of version `n` puts in front of its tables, so that every version is read in the same way. A reader may
@@ -162,16 +171,18 @@ const READ_AS: [&str; SCHEMA_VERSION as usize] = [
     CREATE TEMP VIEW deliveries AS SELECT *, NULL AS modified, NULL AS not_before, 0 AS unended, 0 AS postponed,
         NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
         0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing,
-        NULL AS approved_deletes, 0 AS deletes, NULL AS lookups FROM main.deliveries;
+        NULL AS approved_deletes, 0 AS deletes, NULL AS lookups, 0 AS restores FROM main.deliveries;
     CREATE TEMP TABLE requests (number INTEGER, at INTEGER, person TEXT, request TEXT, answered_at INTEGER, answer TEXT);
     CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
+    CREATE TEMP TABLE recoveries (number INTEGER, at INTEGER, recovery TEXT);
     ",
     "
     CREATE TEMP VIEW deliveries AS SELECT *,
         NULL AS corrects, NULL AS returned, NULL AS reruns, iif(state = 'loaded_with_rejects' AND tables IS NOT NULL, rejected, 0) AS open,
         0 AS corrected, 0 AS overtaken, 0 AS ignored, NULL AS place, NULL AS missing,
-        NULL AS approved_deletes, 0 AS deletes, NULL AS lookups FROM main.deliveries;
+        NULL AS approved_deletes, 0 AS deletes, NULL AS lookups, 0 AS restores FROM main.deliveries;
     CREATE TEMP TABLE reject_keys (delivery INTEGER, record INTEGER, hash BLOB);
+    CREATE TEMP TABLE recoveries (number INTEGER, at INTEGER, recovery TEXT);
     ",
 ];
 

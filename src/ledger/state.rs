@@ -93,6 +93,8 @@ pub struct DeliveryState {
     pub returned: Option<String>,
     /// The delivery whose archived file it loads once more.
     pub reruns: Option<DeliveryId>,
+    /// It stands for that delivery, which the target had forgotten.
+    pub restores: bool,
     /// What has become of its rejects.
     pub rejects: RejectCounts,
     /// The table that its open rejects belong to: connection, slash, name.
@@ -115,6 +117,12 @@ pub struct RejectCounts {
 }
 
 impl DeliveryState {
+    /// True when it read records, or made rows vanish: then its target knows it.
+    #[must_use]
+    pub fn has_brought(&self) -> bool {
+        self.tally.is_some_and(|tally| tally.read > 0 || tally.deleted > 0)
+    }
+
     /// When it had its outcome, in milliseconds since 1970.
     #[must_use]
     pub fn finished_at_millis(&self) -> Option<u64> {
@@ -166,6 +174,7 @@ impl DeliveryState {
             corrects: taken.corrects,
             returned: taken.returned.clone(),
             reruns: taken.reruns,
+            restores: taken.restores,
             rejects: RejectCounts::default(),
             place: None,
             missing: BTreeMap::new(),

@@ -12,6 +12,7 @@ use super::{
     closing::{Ranges, RejectKey},
     error::LedgerError,
     event::Event,
+    recovery::{self, Recovery},
     request::{self, Answer, Wish},
     row::{self, Unsigned, integer},
     schema,
@@ -178,6 +179,29 @@ impl Ledger {
         self.connection
             .execute("DELETE FROM requests WHERE number = ?1 AND answer IS NULL", [integer(number)])
             .map(|deleted| deleted > 0)
+            .map_err(|cause| LedgerError::from_sqlite(&self.path, &cause))
+    }
+
+    /// Keeps what an engine found when it began, and gives its number. Only the last few are kept.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn keep_recovery(&mut self, found: &Recovery) -> Result<u64, LedgerError> {
+        let path = &self.path;
+        let failed = |cause: rusqlite::Error| LedgerError::from_sqlite(path, &cause);
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let number = recovery::write(&transaction, found).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(number)
+    }
+
+    /// Replaces what was kept under this number.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn amend_recovery(&mut self, number: u64, found: &Recovery) -> Result<(), LedgerError> {
+        recovery::amend(&self.connection, number, found)
             .map_err(|cause| LedgerError::from_sqlite(&self.path, &cause))
     }
 

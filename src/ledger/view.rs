@@ -9,6 +9,7 @@ use super::{
     error::LedgerError,
     event::Event,
     filter::Filter,
+    recovery::{self, Recovery},
     request::{self, Answer, Request},
     row::{self, Unsigned, integer},
     schema,
@@ -87,6 +88,17 @@ pub struct LoadedBefore {
     pub plan: Option<String>,
     /// Hash of the files that its values were looked up in.
     pub lookups: Option<String>,
+}
+
+/// A delivery that brought something into a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Fingerprint of the plan it was loaded with.
+    pub plan: Option<String>,
+    /// It stands for another that the target had forgotten.
+    pub restores: bool,
 }
 
 /// A mapping as it was when it ran.
@@ -320,6 +332,69 @@ impl<'a> View<'a> {
     pub fn corrections_of(self, delivery: DeliveryId) -> Result<Vec<DeliveryState>, LedgerError> {
         let sql = format!("{} WHERE corrects = ?1 ORDER BY arrival", row::SELECT);
         self.all(&sql, [delivery.as_bytes()], row::read)
+    }
+
+    /// The deliveries that load the file or the corrections of this one once more, the earliest arrival first.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn reruns_of(self, delivery: DeliveryId) -> Result<Vec<DeliveryState>, LedgerError> {
+        let sql = format!("{} WHERE reruns = ?1 ORDER BY arrival", row::SELECT);
+        self.all(&sql, [delivery.as_bytes()], row::read)
+    }
+
+    /// The fingerprints of the plans under which anything was loaded.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn loaded_plans(self) -> Result<Vec<String>, LedgerError> {
+        let sql = "SELECT DISTINCT plan FROM deliveries WHERE state IN ('loaded', 'loaded_with_rejects')
+            AND tables IS NOT NULL AND plan IS NOT NULL ORDER BY plan";
+        self.all(sql, [], |row| row.get(0))
+    }
+
+    /// The deliveries that brought something into a table, in the order of their ids: at most `limit`, those after `after`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn brought(self, after: Option<DeliveryId>, limit: u32) -> Result<Vec<Brought>, LedgerError> {
+        let sql = "SELECT id, plan, restores FROM deliveries
+            WHERE id > ?1 AND state IN ('loaded', 'loaded_with_rejects') AND tables IS NOT NULL
+                AND (read > 0 OR deleted > 0) ORDER BY id LIMIT ?2";
+        let after = after.map_or_else(Vec::new, |after| after.as_bytes().to_vec());
+        self.all(sql, (after, limit), |row| {
+            let delivery = DeliveryId::from_bytes(row.get(0)?);
+            Ok(Brought { delivery, plan: row.get(1)?, restores: row.get(2)? })
+        })
+    }
+
+    /// The deliveries that brought something into a table, of this mapping if one is given, and ended after the event `after`, in
+    /// the order in which they ended; at most `limit`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn loaded_after(
+        self,
+        mapping: Option<&str>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<DeliveryState>, LedgerError> {
+        let of_mapping = if mapping.is_some() { "mapping = ?3" } else { "?3 IS NULL" };
+        let sql = format!(
+            "{} WHERE {of_mapping} AND settled > ?1 AND state IN ('loaded', 'loaded_with_rejects')
+                AND tables IS NOT NULL AND (read > 0 OR deleted > 0) ORDER BY settled LIMIT ?2",
+            row::SELECT
+        );
+        self.all(&sql, (integer(after), limit, mapping), row::read)
+    }
+
+    /// What engines found unfinished when they began, the latest first; at most `limit`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn recoveries(self, limit: u32) -> Result<Vec<Recovery>, LedgerError> {
+        let sql = "SELECT recovery FROM recoveries ORDER BY number DESC LIMIT ?1";
+        self.all(sql, [limit], recovery::read)
     }
 
     /// The deliveries with open rejects that belong to this table, the earliest arrival first.

@@ -180,6 +180,18 @@ pub trait Target: Send + Sync {
     /// A fault.
     fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError>;
 
+    /// The deliveries of a site that the target remembers as a whole, in the order of their ids: at most `limit`, those after
+    /// `after`.
+    ///
+    /// # Errors
+    /// A fault.
+    fn remembered(
+        &self,
+        site: &str,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryId>, TargetError>;
+
     /// Begins the load of a delivery, creates the table if the mapping says so, and finds out whether the delivery was
     /// loaded before, as a whole or in part. `schema` are the columns the file holds, a subset of the spec's columns in the
     /// same order. A load that was begun with [`Commit::Batch`] is resumed whatever `spec.commit` is now.

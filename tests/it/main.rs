@@ -25,6 +25,7 @@ mod mirrors;
 mod postgres;
 mod previewing;
 mod readme;
+mod reconciling;
 mod rejects;
 mod reports;
 mod retrying;

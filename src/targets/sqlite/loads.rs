@@ -9,7 +9,7 @@ use super::{
     sql,
 };
 use crate::{
-    model::{ContentHash, Tally, printable},
+    model::{ContentHash, DeliveryId, Tally, printable},
     targets::{Committed, LoadId, Progress, Remembered, TargetError, reach},
     wire::fail::Point,
 };
@@ -96,14 +96,48 @@ impl Loads<'_> {
         Ok(Entered::New)
     }
 
-    /// What is there of this delivery.
-    pub(super) fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError> {
+    fn is_there(&self) -> Result<bool, TargetError> {
         let exists =
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE)";
+        self.connection.query_row(exists, [self.table], |row| row.get(0)).map_err(|error| self.fault(&error))
+    }
+
+    /// The deliveries of a site that are loaded as a whole, in the order of their ids. What is no id was put there by another hand.
+    pub(super) fn of_site(
+        &self,
+        site: &str,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryId>, TargetError> {
+        if !self.is_there()? {
+            return Ok(Vec::new());
+        }
+        let rows = format!(
+            "SELECT delivery FROM {} WHERE site = ? AND part = ? AND delivery > ? AND state <> ?
+             ORDER BY delivery LIMIT ?",
+            sql::quoted(self.table)
+        );
+        let mut after = after.map(|after| after.to_string()).unwrap_or_default();
+        let mut found: Vec<DeliveryId> = Vec::new();
+        loop {
+            let page: rusqlite::Result<Vec<String>> =
+                self.connection.prepare_cached(&rows).and_then(|mut select| {
+                    select.query_map(params![site, PART, after, PARTLY, limit], |row| row.get(0))?.collect()
+                });
+            let page = page.map_err(|error| self.fault(&error))?;
+            found.extend(page.iter().filter_map(|delivery| delivery.parse::<DeliveryId>().ok()));
+            match page.last() {
+                // A page of nothing but foreign rows is not the end.
+                Some(last) if found.is_empty() => after.clone_from(last),
+                _ => return Ok(found),
+            }
+        }
+    }
+
+    /// What is there of this delivery.
+    pub(super) fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError> {
         let fault = |error| self.fault(&error);
-        let is_there: bool =
-            self.connection.query_row(exists, [self.table], |row| row.get(0)).map_err(fault)?;
-        if !is_there {
+        if !self.is_there()? {
             return Ok(Remembered::Nothing);
         }
         let delivery = load.delivery.to_string();

@@ -43,6 +43,7 @@ use self::{
     snapshot::Snapshot,
 };
 use super::{Begun, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target, TargetError};
+use crate::model::DeliveryId;
 
 /// How a database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,30 @@ impl SqliteTarget {
     /// The memory for a set of rows in mode mirror, of which a load has two: beside the pages that are kept.
     fn row_memory(&self) -> u64 {
         self.options.cache_bytes / 8
+    }
+
+    /// Asks the loads table; `otherwise` where there is no database.
+    fn ask_loads<T>(
+        &self,
+        otherwise: T,
+        ask: impl FnOnce(&Loads<'_>) -> Result<T, TargetError>,
+    ) -> Result<T, TargetError> {
+        if !self.exists()? {
+            return Ok(otherwise);
+        }
+        let waiting = self.idle.take(self.faults.path());
+        let fresh = match &waiting {
+            Some(_) => None,
+            None => Some(self.connect(OpenFlags::empty()).map_err(|error| self.faults.fault(&error))?),
+        };
+        let Some(connection) = waiting.as_ref().map(|open| &open.connection).or(fresh.as_ref()) else {
+            return Ok(otherwise);
+        };
+        let answer = ask(&Loads { connection, table: &self.options.loads_table, faults: &self.faults });
+        if let Some(open) = waiting {
+            self.idle.keep(open);
+        }
+        answer
     }
 
     /// True when the file is there.
@@ -196,23 +221,16 @@ impl Target for SqliteTarget {
     }
 
     fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError> {
-        if !self.exists()? {
-            return Ok(Remembered::Nothing);
-        }
-        let waiting = self.idle.take(self.faults.path());
-        let fresh = match &waiting {
-            Some(_) => None,
-            None => Some(self.connect(OpenFlags::empty()).map_err(|error| self.faults.fault(&error))?),
-        };
-        let Some(connection) = waiting.as_ref().map(|open| &open.connection).or(fresh.as_ref()) else {
-            return Ok(Remembered::Nothing);
-        };
-        let loads = Loads { connection, table: &self.options.loads_table, faults: &self.faults };
-        let known = loads.remembers(load);
-        if let Some(open) = waiting {
-            self.idle.keep(open);
-        }
-        known
+        self.ask_loads(Remembered::Nothing, |loads| loads.remembers(load))
+    }
+
+    fn remembered(
+        &self,
+        site: &str,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryId>, TargetError> {
+        self.ask_loads(Vec::new(), |loads| loads.of_site(site, after, limit))
     }
 
     fn begin(&self, load: LoadId<'_>, spec: &TableSpec, schema: SchemaRef) -> Result<Begun, TargetError> {
