@@ -15,6 +15,7 @@ mod output;
 mod preview;
 mod progress;
 mod reconcile;
+mod recovered;
 mod rejects;
 mod run;
 mod schema;

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use crate::model::printable;
-pub use crate::model::printable::thousands;
+pub use crate::model::printable::{moment, thousands};
 
 /// Both streams of a command.
 pub struct Output {
@@ -134,14 +134,6 @@ pub fn seconds(millis: u64) -> String {
         1_000..60_000 => format!("{:.1} s", millis as f64 / 1_000.0),
         _ => format!("{} min {} s", millis / 60_000, millis / 1_000 % 60),
     }
-}
-
-/// A moment in UTC, to the second.
-#[must_use]
-pub fn moment(unix_millis: u64) -> String {
-    let millis = i64::try_from(unix_millis).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_millisecond(millis)
-        .map_or_else(|_| unix_millis.to_string(), |moment| moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// Bytes as people say them.

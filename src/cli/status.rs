@@ -7,12 +7,13 @@ use serde_json::json;
 use super::{
     CommandError, Common, Exit, open_site,
     output::{Output, counted, moment, seconds, size, thousands},
+    recovered,
     summary::{COMPARED, balance, outcome_words, state_words},
 };
 use crate::{
     exchange::{
         Folders, Step, ask,
-        live::{Live, LiveDelivery, LiveSource},
+        live::{Live, LiveDatabase, LiveDelivery, LiveSource},
     },
     ledger::{DeliveryState, Filter, LedgerError, LedgerReader, View},
     mapping::{Entry, Site},
@@ -40,7 +41,7 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
                 output.object(&json!({
                     "engine": engine.json(), "deliveries": {}, "attention": [], "unfinished": [], "latest": [],
                     "open_rejects": { "deliveries": 0, "rejects": 0 },
-                    "broken_mappings": broken,
+                    "broken_mappings": broken, "recovery": null,
                 }))?;
             } else {
                 engine.write(output)?;
@@ -71,10 +72,14 @@ pub fn run(common: &Common, output: &mut Output) -> Result<Exit, CommandError> {
             "latest": brief(&latest),
             "open_rejects": { "deliveries": with_open, "rejects": open },
             "broken_mappings": broken,
+            "recovery": recovered::latest(view)?.as_ref().map(recovered::to_json),
         }))?;
         return Ok(Exit::Clean);
     }
     engine.write(output)?;
+    if let Some(recovered) = recovered::latest(view)? {
+        recovered::write(&recovered, output)?;
+    }
     mappings(&site, output)?;
     let total: u64 = counts.iter().map(|(_, count)| count).sum();
     let shadow_runs = view.shadow_runs()?;
@@ -144,10 +149,10 @@ impl Engine {
     fn needs_a_person(&self) -> bool {
         let source = |source: &LiveSource| source.trouble.is_some() || !source.asides.is_empty();
         self.is_silent()
-            || self
-                .live
-                .as_ref()
-                .is_some_and(|live| live.trouble.is_some() || live.sources.iter().any(source))
+            || self.live.as_ref().is_some_and(|live| {
+                let databases = live.databases.len() + live.forgotten.len();
+                live.trouble.is_some() || databases > 0 || live.sources.iter().any(source)
+            })
     }
 
     /// An engine runs and nobody can tell what it does.
@@ -166,6 +171,18 @@ impl Engine {
             "queued": self.live.as_ref().map(|live| live.queued),
             "sources": self.live.as_ref().map(|live| &live.sources),
             "trouble": self.live.as_ref().map(|live| &live.trouble),
+            "started": self.live.as_ref().map(|live| moment(live.started_millis)),
+            "databases": self.live.as_ref().map(|live| {
+                let one = |database: &LiveDatabase| {
+                    json!({
+                        "connection": database.connection,
+                        "since": moment(database.since_millis),
+                        "trouble": database.trouble,
+                    })
+                };
+                live.databases.iter().map(one).collect::<Vec<_>>()
+            }),
+            "forgotten": self.live.as_ref().map(|live| &live.forgotten),
             "changed_mappings": self.changed,
         })
     }
@@ -176,7 +193,12 @@ impl Engine {
         };
         let process = holder.pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
         let command = holder.command.as_deref().unwrap_or(ask::RUN);
-        output.line(format!("at work: {process} ({})", printable::text(command)))?;
+        let since = self.live.as_ref().map(|live| format!(", since {}", moment(live.started_millis)));
+        output.line(format!(
+            "at work: {process} ({}){}",
+            printable::text(command),
+            since.unwrap_or_default()
+        ))?;
         if self.is_silent() {
             output.line(
                 "  what it does is not known: it has just begun, or cannot write live.json; see its log",
@@ -185,6 +207,17 @@ impl Engine {
         let Some(live) = &self.live else { return Ok(()) };
         if let Some(trouble) = &live.trouble {
             output.line(format!("  nothing can be taken: {}", printable::text(trouble)))?;
+        }
+        for sentence in &live.forgotten {
+            output.line(format!("  {}", printable::text(sentence)))?;
+        }
+        for database in &live.databases {
+            let name = match &database.connection {
+                Some(name) => format!("connection {name}"),
+                None => "the site's own database".to_owned(),
+            };
+            let (since, trouble) = (moment(database.since_millis), printable::text(&database.trouble));
+            output.line(format!("  {name} takes nothing since {since}: {trouble}"))?;
         }
         if !self.changed.is_empty() {
             output.line(format!(

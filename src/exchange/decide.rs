@@ -24,7 +24,7 @@ impl Engine {
     /// [`LedgerError`] when there is no such delivery or it does not wait for this decision; [`EngineError::Decision`] when
     /// it would do harm.
     pub fn decide(&self, wish: &Wish, by: &str, observer: &mut dyn Observer) -> Result<(), EngineError> {
-        let mut recovered = self.recover(&mut |text| observer.note(text))?;
+        let mut recovered = self.recover_and_keep(observer)?;
         for report in recovered.set_aside {
             observer.ended(report);
         }

@@ -29,11 +29,31 @@ pub struct Live {
     pub running: Vec<LiveDelivery>,
     /// Deliveries that are ready and wait for their turn only.
     pub queued: u64,
+    /// When it began, in milliseconds since 1970.
+    #[serde(default)]
+    pub started_millis: u64,
+    /// Databases into which deliveries do not get on.
+    #[serde(default)]
+    pub databases: Vec<LiveDatabase>,
+    /// What the databases seem to have forgotten, a sentence each.
+    #[serde(default)]
+    pub forgotten: Vec<String>,
     /// Why nothing is taken at the moment, if that is so.
     pub trouble: Option<String>,
     /// The mappings as it read them when it began: names, and hashes of their texts.
     #[serde(default)]
     pub mappings: BTreeMap<String, String>,
+}
+
+/// A database into which deliveries do not get on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveDatabase {
+    /// Its connection; none for the site's own.
+    pub connection: Option<String>,
+    /// Since when, in milliseconds since 1970.
+    pub since_millis: u64,
+    /// What was said last.
+    pub trouble: String,
 }
 
 /// A source at one moment.

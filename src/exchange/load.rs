@@ -24,7 +24,7 @@ impl Engine {
         options: &LoadOptions,
         observer: &mut dyn Observer,
     ) -> Result<(), EngineError> {
-        let mut recovered = self.recover(&mut |text| observer.note(text))?;
+        let mut recovered = self.recover_and_keep(observer)?;
         for report in recovered.set_aside {
             observer.ended(report);
         }

@@ -219,6 +219,8 @@ pub struct Engine {
     identity: crate::ledger::Site,
     pool: rayon::ThreadPool,
     clock: Box<dyn Clock>,
+    /// The command under which it works.
+    command: String,
     targets: Targets,
     memory: KeyMemory,
     lookup_memory: KeyMemory,
@@ -274,6 +276,7 @@ impl Engine {
             folders,
             pool,
             clock,
+            command: command.to_owned(),
             secret,
         })
     }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use super::{
-    DeliveryReport, Engine, EngineError, backoff,
+    DeliveryReport, Engine, EngineError, Observer, backoff,
     corrections::corrected_plan,
     lanes::{Blocker, LaneId, Lanes, Wait},
     load,
     take::{self, Job},
 };
 use crate::{
-    ledger::{DeliveryState, Event, Stop},
+    ledger::{DeliveryState, Event, Found, NAMED, Recovery, Stop},
     mapping::{compile, plan::Plan},
     model::{DeliveryId, Reason, State},
     sources::folder,
@@ -26,8 +26,6 @@ use crate::{
 const ANSWER_MILLIS: u64 = 24 * 60 * 60 * 1000;
 /// A delivery that ended the program so often in a row is not picked up again by itself: it would keep all others waiting.
 const MOST_UNENDED: u32 = 3;
-/// So many unfinished deliveries are named one by one; the others are counted.
-const NAMED: usize = 20;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -36,6 +34,8 @@ pub struct Recovered {
     pub lanes: Lanes,
     /// Deliveries that were set aside, as they ended the program too often or cannot run any more.
     pub set_aside: Vec<DeliveryReport>,
+    /// The same for people.
+    pub found: Recovery,
 }
 
 /// Plans by fingerprint; those that do not run any more with the reason.
@@ -47,14 +47,17 @@ impl Engine {
     /// # Errors
     /// When the site itself fails.
     pub fn recover(&self, note: &mut dyn FnMut(&str)) -> Result<Recovered, EngineError> {
-        if self.was_left_behind() {
-            self.sweep(note)?;
-        }
         let now_millis = self.clock.unix_millis();
+        let mut found =
+            Recovery { at_millis: now_millis, command: self.command.clone(), ..Recovery::default() };
+        if self.was_left_behind() {
+            found.removed = self.sweep(note)?;
+        }
         self.ledger().forget_answers(now_millis.saturating_sub(ANSWER_MILLIS))?;
         let unfinished = self.ledger().view().unfinished()?;
+        let seen = self.ledger().view().last_event()?;
         let (mut recovered, mut plans) = (Recovered::default(), Plans::new());
-        let (mut picked_up, mut named) = (Vec::new(), 0);
+        let mut picked_up = Vec::new();
         for delivery in &unfinished {
             let plan = self.plan_of(delivery, &mut plans)?;
             if delivery.state.needs_attention() {
@@ -63,13 +66,12 @@ impl Engine {
                 }
                 continue;
             }
-            if let Some(report) = self.half_taken(delivery)? {
-                recovered.set_aside.push(report);
-                continue;
-            }
-            if delivery.state != State::Waiting {
-                named += 1;
-                if named <= NAMED {
+            if delivery.state == State::Waiting {
+                found.waiting += 1;
+            } else {
+                found.unfinished += 1;
+                if found.deliveries.len() < NAMED {
+                    found.deliveries.push(Found { delivery: delivery.id, was: delivery.state, seen });
                     note(&format!(
                         "{} ({}) was left {} by an earlier run; finishing it",
                         delivery.file,
@@ -77,6 +79,10 @@ impl Engine {
                         delivery.state.code()
                     ));
                 }
+            }
+            if let Some(report) = self.half_taken(delivery)? {
+                recovered.set_aside.push(report);
+                continue;
             }
             let ends_us = delivery.state == State::Running && delivery.unended >= MOST_UNENDED;
             let stopped = match &plan {
@@ -110,8 +116,9 @@ impl Engine {
                 }
             }
         }
-        if named > NAMED {
-            note(&format!("and {} more were left unfinished; finishing them", named - NAMED));
+        let more = found.unfinished.saturating_sub(found.deliveries.len() as u64);
+        if more > 0 {
+            note(&format!("and {more} more were left unfinished; finishing them"));
         }
         let waits = recovered.lanes.newly_waiting();
         let known: HashMap<DeliveryId, Option<DeliveryId>> =
@@ -119,6 +126,19 @@ impl Engine {
         let news = waits.iter().filter(|(id, wait)| known.get(id) != Some(&Some(load::words(wait).0)));
         picked_up.extend(news.map(|(id, wait)| (*id, waiting(wait))));
         self.ledger().append(now_millis, &picked_up)?;
+        recovered.found = found;
+        Ok(recovered)
+    }
+
+    /// [`Engine::recover`] for a command that looks at no source: what was found is kept at once, if it is anything.
+    ///
+    /// # Errors
+    /// When the site itself fails.
+    pub(super) fn recover_and_keep(&self, observer: &mut dyn Observer) -> Result<Recovered, EngineError> {
+        let recovered = self.recover(&mut |text| observer.note(text))?;
+        if !recovered.found.is_empty() {
+            self.ledger().keep_recovery(&recovered.found)?;
+        }
         Ok(recovered)
     }
 
@@ -143,7 +163,7 @@ impl Engine {
     }
 
     /// Removes files in the making that a killed run left behind. Whole files are never removed, known or not.
-    fn sweep(&self, note: &mut dyn FnMut(&str)) -> Result<(), EngineError> {
+    fn sweep(&self, note: &mut dyn FnMut(&str)) -> Result<u64, EngineError> {
         let mut removed = 0;
         for root in [self.folders.rejects(), self.folders.all_reports(), self.folders.archive()] {
             for entry in walkdir::WalkDir::new(root).into_iter().flatten() {
@@ -155,7 +175,7 @@ impl Engine {
         if removed > 0 {
             note(&format!("removed {removed} unfinished files that an earlier run left behind"));
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// The plan that is in force for a delivery, or why there is none.

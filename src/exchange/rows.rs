@@ -30,6 +30,9 @@ use crate::{
 /// mapping thinks it is.
 pub const MOST_TARGET_REJECTS: usize = 1_000;
 
+/// What is said of a delivery whose load had been committed when the process ended, or the reply to the commit was lost.
+const IN_ALREADY: &str = "the database had the rows already; only recorded now";
+
 impl Engine {
     /// Ends a delivery of which nothing is loaded, with its reports.
     pub(super) fn withhold(
@@ -74,7 +77,7 @@ impl Engine {
                 open.start_over()?;
                 self.write_rows(job, work, open, &older, observer)?
             }
-            Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed)?,
+            Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed, observer)?,
             Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
             Err(error) => return Err(error.into()),
         };
@@ -232,7 +235,13 @@ impl Engine {
     }
 
     /// The target has the delivery already: the process ended before the ledger knew.
-    fn loaded_before(&self, job: &Job, work: &mut WorkFile, committed: Committed) -> Result<Loading, Fault> {
+    fn loaded_before(
+        &self,
+        job: &Job,
+        work: &mut WorkFile,
+        committed: Committed,
+        observer: &mut dyn Observer,
+    ) -> Result<Loading, Fault> {
         if committed.rejects != ContentHash([0; 32]) {
             let path = self.folders.reject_file(job.id);
             let file = File::open(&path).map_err(|cause| WireError::io("open", &path, cause))?;
@@ -246,7 +255,8 @@ impl Engine {
             work.add_target_rejects(kept.target_rejects()?)?;
         }
         self.keep_rejects(job, work)?;
-        self.record(job.id, vec![Event::Noted { text: "the database had the rows already".to_owned() }])?;
+        observer.note(&format!("{} ({}): {IN_ALREADY}", job.name, job.id));
+        self.record(job.id, vec![Event::Noted { text: IN_ALREADY.to_owned() }])?;
         let message = if job.may_vanish() { vanish::unreadable(&job.plan, work) } else { None };
         Ok(Loading::Done(committed.tally, message))
     }

@@ -24,7 +24,7 @@ pub use closing::{Closing, Ranges, RejectKey, RejectStates};
 pub use error::LedgerError;
 pub use event::{Event, Reports, Stop, Taken};
 pub use filter::Filter;
-pub use recovery::{Found, Recovery};
+pub use recovery::{Found, NAMED, Recovery};
 pub use request::{Answer, Request, Wish};
 pub use schema::SCHEMA_VERSION;
 pub use state::{DeliveryState, Place, RejectCounts};

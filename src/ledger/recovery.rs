@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::row::{self, Unsigned, integer};
 use crate::model::{DeliveryId, State};
 
+/// So many deliveries and files are named of each kind; the others are counted.
+pub const NAMED: usize = 20;
 /// So many are kept: enough for a night in which a machine starts again and again.
 const KEPT: u32 = 20;
 
@@ -18,8 +20,6 @@ pub struct Recovery {
     pub at_millis: u64,
     /// The command under which the engine works.
     pub command: String,
-    /// The engine before did not end in order: it was killed, or the machine stopped.
-    pub was_killed: bool,
     /// Deliveries that were begun and had no outcome; the first of them.
     pub deliveries: Vec<Found>,
     /// How many those were, all together.
@@ -55,8 +55,7 @@ impl Recovery {
     /// True when nothing was left to be done.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.was_killed
-            && self.unfinished + self.requests + self.removed + self.files_put_back + self.files_settled == 0
+        self.unfinished + self.requests + self.removed + self.files_put_back + self.files_settled == 0
     }
 }
 

@@ -191,6 +191,7 @@ impl Ledger {
         let failed = |cause: rusqlite::Error| LedgerError::from_sqlite(path, &cause);
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        reach(path, Point::LedgerAppend)?;
         let number = recovery::write(&transaction, found).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(number)

@@ -69,6 +69,14 @@ fn push(shown: &mut String, text: &str) {
     }
 }
 
+/// A moment in UTC, to the second.
+#[must_use]
+pub fn moment(unix_millis: u64) -> String {
+    let millis = i64::try_from(unix_millis).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| unix_millis.to_string(), |moment| moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,6 +90,8 @@ pub struct Look {
     pub ready: Vec<Ready>,
     /// Files that are taken already but not settled: the ledger knows them, the source has yet to be told.
     pub known: Vec<Ready>,
+    /// Files that had been claimed and not taken, and have their own names again; at most [`MOST_ASIDES`].
+    pub put_back: Vec<PathBuf>,
     /// Files that may still be written to, in the order of their names; at most [`MOST_READY`].
     pub settling: Vec<Settling>,
     /// What lies there and is not taken, with the reason; at most [`MOST_ASIDES`].

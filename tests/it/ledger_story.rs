@@ -54,7 +54,7 @@ fn status_tells_a_new_site_how_to_begin() {
     let empty = site.run(["status", "--json"]).exits(0).object();
     let expected = json!({
         "engine": null, "deliveries": {}, "attention": [], "unfinished": [], "latest": [],
-        "open_rejects": { "deliveries": 0, "rejects": 0 }, "broken_mappings": 0
+        "open_rejects": { "deliveries": 0, "rejects": 0 }, "broken_mappings": 0, "recovery": null
     });
     assert_eq!(empty, expected);
     assert!(!site.path("var").exists(), "asking makes nothing");

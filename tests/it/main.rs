@@ -26,6 +26,8 @@ mod postgres;
 mod previewing;
 mod readme;
 mod reconciling;
+#[cfg(debug_assertions)]
+mod recovered;
 mod rejects;
 mod reports;
 mod retrying;

@@ -5,7 +5,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Site, query};
+use crate::{
+    engine::until,
+    support::{Site, query},
+};
 
 const MAPPING: &str = r#"match = "stock*"
 [format]
@@ -420,4 +423,28 @@ fn the_steps_of_the_manual_bring_a_restored_database_back() {
     }
     assert_eq!(codes, [0, 0, 3, 2, 0], "{steps:?}");
     assert_eq!(stock(&site), [["A", "2"]]);
+}
+
+#[test]
+fn a_run_notices_that_the_database_has_forgotten_and_status_says_what_to_do() {
+    let site = crate::running::site(crate::running::INBOX);
+    site.arrive("inbox/prices_1.csv", crate::running::row("A", 1));
+    site.run(["run", "--once"]).exits(0);
+    let backup = back_up(&site);
+    site.arrive("inbox/prices_2.csv", crate::running::row("A", 2));
+    site.run(["run", "--once"]).exits(0);
+    let told = |site: &Site| site.status()["engine"]["forgotten"].clone();
+    let run = site.start();
+    until("the run to say what it knows", || told(&site).is_array().then_some(()));
+    run.stop().exits(0);
+    put_back(&site, &backup);
+    let run = site.start();
+    let forgotten =
+        until("status to tell of it", || told(&site).as_array().and_then(|told| told.first().cloned()));
+    let text = text(&forgotten);
+    assert!(text.contains("does not know prices_2.csv") && text.contains("`wharf reconcile`"), "{text}");
+    run.says("does not know prices_2.csv");
+    let shown = site.run(["status"]).exits(0).out;
+    assert!(shown.contains(text) && !shown.contains("nothing needs a person"), "{shown}");
+    run.stop().exits(0);
 }

@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod board;
+mod found;
 mod intake;
 mod requests;
 mod serve;
@@ -32,7 +33,7 @@ use tokio::{
 use super::{
     DeliveryReport, Engine, EngineError,
     lanes::Lanes,
-    live::{Live, LiveAside},
+    live::{Live, LiveAside, LiveDatabase},
     take::TakenFile,
 };
 use crate::{
@@ -57,6 +58,8 @@ const REQUEST_INTERVAL: Duration = Duration::from_millis(250);
 const LIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// A file or a store that could not be read or written is tried again after this, and then at longer intervals.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// More requests that nobody had answered are not counted.
+const MOST_COUNTED: u32 = 10_000;
 /// How often it is seen whether the store is still where it was.
 const LOCK_INTERVAL: Duration = Duration::from_secs(5);
 /// Told to stop, it waits so long for files that are being taken: their source may never answer. What is being loaded is
@@ -97,7 +100,8 @@ impl Engine {
         stop: Arc<Notify>,
         ended: &mut (dyn FnMut(DeliveryReport) + Send),
     ) -> Result<Ran, EngineError> {
-        let recovered = self.recover(&mut |text| tracing::warn!("{text}"))?;
+        let mut recovered = self.recover(&mut |text| tracing::warn!("{text}"))?;
+        recovered.found.requests = self.ledger().view().open_requests(MOST_COUNTED)?.len() as u64;
         let (told, tells) = mpsc::unbounded_channel();
         let mut runner = Runner {
             engine: Arc::clone(self),
@@ -113,7 +117,14 @@ impl Engine {
             requests: requests::Requests::default(),
             lacking: VecDeque::new(),
             trying: false,
-            live: Live { mappings: Live::mappings_of(&self.site.catalog), ..Live::default() },
+            live: Live {
+                mappings: Live::mappings_of(&self.site.catalog),
+                started_millis: self.clock.unix_millis(),
+                ..Live::default()
+            },
+            recovery: found::Kept::new(recovered.found),
+            databases: Vec::new(),
+            remembering: found::Remembering::default(),
             live_due: Duration::ZERO,
             lock_due: Duration::ZERO,
             stopping: None,
@@ -158,6 +169,11 @@ struct Runner<'a> {
     lacking: VecDeque<DeliveryId>,
     trying: bool,
     live: Live,
+    /// What was found unfinished at the start.
+    recovery: found::Kept,
+    /// Databases into which deliveries do not get on.
+    databases: Vec<LiveDatabase>,
+    remembering: found::Remembering,
     live_due: Duration,
     lock_due: Duration,
     /// When it was told to stop.
@@ -249,7 +265,9 @@ impl Runner<'_> {
             self.lock_due = now + LOCK_INTERVAL;
             self.engine.check_lock()?;
         }
+        self.keep_found()?;
         self.answer_requests(now)?;
+        self.start_remembering(now);
         self.start_looks(now);
         self.start_takes(now);
         self.start_trying();
@@ -266,6 +284,7 @@ impl Runner<'_> {
                 let known = result.as_mut().map(|look| std::mem::take(&mut look.known)).unwrap_or_default();
                 let mut outdated = false;
                 if let Ok(look) = &mut result {
+                    self.were_put_back(source, std::mem::take(&mut look.put_back));
                     // Where none of those that are named may be taken, another look would name the same.
                     look.more &= !candidates.is_empty();
                     // What waits for nothing that time brings may wait behind a claimed file of its name.
@@ -285,6 +304,10 @@ impl Runner<'_> {
                 }
                 self.note_broken(source, broken);
                 self.settle_known(source, known);
+                Ok(())
+            }
+            Done::Remembered { forgotten } => {
+                self.remembered(forgotten);
                 Ok(())
             }
             Done::Surveyed { source, survey } => {

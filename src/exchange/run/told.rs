@@ -110,8 +110,10 @@ impl Runner<'_> {
         let name = watched.source.name();
         match result {
             Ok(()) => {
-                self.unsettled.remove(&path);
                 tracing::info!(source = name, file = %path.display(), "was taken before; now settled");
+                if self.unsettled.remove(&path).is_none() {
+                    self.recovery.settled(&path);
+                }
             }
             Err(why) => {
                 if self.unsettled.get(&path) != Some(&why) {
@@ -128,6 +130,7 @@ impl Runner<'_> {
     pub(super) fn delivered(&mut self, job: Unfinished, delivered: Delivered) {
         match delivered {
             Delivered::Ended { report, blocks, overtaken, wanted_by } => {
+                self.has_gone_on(&job, &report);
                 for delivery in overtaken {
                     self.lanes.remove(delivery);
                     self.lanes.unblock(delivery);
@@ -138,12 +141,13 @@ impl Runner<'_> {
                 self.has_ended(*report);
                 wanted_by.into_iter().for_each(|delivery| self.try_lacking(delivery));
             }
-            Delivered::Postponed { job, pause, message } => {
+            Delivered::Postponed { job: again, pause, message } => {
+                self.does_not_go_on(&job, &message);
                 let seconds = pause.as_secs();
                 tracing::warn!(
-                    delivery = %job.id, file = %job.name, attempt = job.attempts, "{message}; tried again in {seconds} s"
+                    delivery = %again.id, file = %again.name, attempt = again.attempts, "{message}; tried again in {seconds} s"
                 );
-                self.lanes.push(*job, Some(self.engine.clock.elapsed() + pause));
+                self.lanes.push(*again, Some(self.engine.clock.elapsed() + pause));
             }
             Delivered::Interrupted => {
                 tracing::info!(delivery = %job.id, "broken off before anything was loaded; the next run takes it up");

@@ -150,6 +150,9 @@ impl Runner<'_> {
             running: self.board.all(now),
             queued: self.lanes.waiting() as u64,
             trouble: self.trouble(),
+            started_millis: self.live.started_millis,
+            databases: self.troubled_databases(),
+            forgotten: self.remembering.forgotten.clone(),
             mappings: self.live.mappings.clone(),
         };
         if live != self.live {

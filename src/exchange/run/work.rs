@@ -42,6 +42,9 @@ pub(super) enum Done {
         coming: Vec<Coming>,
         broken: Vec<LiveAside>,
     },
+    Remembered {
+        forgotten: Vec<String>,
+    },
     Surveyed {
         source: usize,
         survey: Survey,
@@ -72,6 +75,7 @@ pub(super) struct Unfinished {
     pub(super) arrival: u64,
     pub(super) lane: lanes::LaneId,
     pub(super) mapping: String,
+    pub(super) connection: Option<String>,
     pub(super) blocker: lanes::Blocker,
 }
 
@@ -218,6 +222,7 @@ impl Unfinished {
             arrival: job.arrival,
             lane: job.lane.clone(),
             mapping: job.plan.name.clone(),
+            connection: job.plan.connection.clone(),
             blocker: job.blocker(),
         }
     }

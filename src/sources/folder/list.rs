@@ -19,7 +19,7 @@ use super::{
 use crate::{
     model::FileName,
     sources::{
-        Lister, Look, MOST_READY, Settling as StillWritten, SourceError, filesystem,
+        Lister, Look, MOST_ASIDES, MOST_READY, Settling as StillWritten, SourceError, filesystem,
         names::{beside, in_progress, name_of},
         settling::{Decided, Role, Settling, State, stamp_text},
     },
@@ -147,6 +147,9 @@ impl FolderLister {
             Ok(true) => {
                 scene.claimed.remove(&path);
                 scene.look.files -= 1;
+                if scene.look.put_back.len() < MOST_ASIDES {
+                    scene.look.put_back.push(path.clone());
+                }
                 self.meet(path, stamp, scene, known);
             }
             Ok(false) => {
