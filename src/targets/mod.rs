@@ -12,11 +12,13 @@
 //! What the database says about a row is a [`RowRefusal`] and becomes a reject; what it says about itself is a
 //! [`TargetError`] and never does.
 
+mod capabilities;
 mod comparison;
 mod mirror;
 mod progress;
 pub mod sqlite;
 
+pub use capabilities::Capability;
 pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
 pub use mirror::{MOST_SCOPES, Mirror, Vanished, Vanishing};
 pub use progress::{Commit, Mark, Progress, Remembered};
@@ -162,6 +164,9 @@ pub(crate) fn reach(point: Point) -> Result<bool, TargetError> {
 
 /// Opens connections to one database.
 pub trait Target: Send + Sync {
+    /// What it can that not every target can; the conformance suite (tests/it/targets) runs what these ask for.
+    fn capabilities(&self) -> &'static [Capability];
+
     /// Compares the table with what the mapping wants; reads only.
     ///
     /// # Errors

@@ -34,5 +34,6 @@ mod retrying;
 mod running;
 mod share;
 mod support;
+mod targets;
 mod values;
 mod week;

@@ -251,3 +251,23 @@ pub(super) fn contract(what: &str) -> TargetError {
         "nothing was loaded, as {what}; this is a mistake in Wharf: please report it"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_changes_between_two_marks_ends_the_load_for_another_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT)").unwrap();
+        let faults = Faults::new(path.clone());
+        let version = idle::schema_version(&connection).unwrap();
+        go_on(&connection, &faults, version).unwrap();
+        connection.execute_batch("COMMIT").unwrap();
+        Connection::open(&path).unwrap().execute_batch("ALTER TABLE t ADD COLUMN other").unwrap();
+        let error = go_on(&connection, &faults, version).unwrap_err();
+        assert!(matches!(error, TargetError::Passing(_)), "{error:?}");
+    }
+}

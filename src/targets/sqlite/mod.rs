@@ -26,9 +26,6 @@ mod sql;
 mod stored;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 use std::{io::ErrorKind, path::Path, time::Duration};
 
 use arrow_schema::SchemaRef;
@@ -42,7 +39,9 @@ use self::{
     loads::{Entered, Loads},
     snapshot::Snapshot,
 };
-use super::{Begun, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target, TargetError};
+use super::{
+    Begun, Capability, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target, TargetError,
+};
 use crate::model::DeliveryId;
 
 /// How a database is used.
@@ -195,6 +194,10 @@ impl SqliteTarget {
 }
 
 impl Target for SqliteTarget {
+    fn capabilities(&self) -> &'static [Capability] {
+        &[Capability::Atomic, Capability::ExactCounts, Capability::Delete, Capability::Resumable]
+    }
+
     fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError> {
         let loads_table = &self.options.loads_table;
         if !self.exists()? {

@@ -309,18 +309,38 @@ fn refusals(spec: &TableSpec, shape: &Shape, index: &Unique) -> Refusals {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{column, schema, spec};
+    use arrow_schema::Field;
+
     use super::*;
-    use crate::targets::sqlite::shape;
+    use crate::targets::{Commit, sqlite::shape};
 
     fn finder_for(sql: &str, mode: Mode, empty: bool) -> Finder {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(sql).unwrap();
-        let mut spec = spec(vec![column("a", ValueType::Text), column("b", ValueType::Text)], 2);
-        spec.mode = mode;
+        let column = |name: &str| TargetColumn {
+            name: name.to_owned(),
+            value_type: ValueType::Text,
+            required: true,
+            max_length: None,
+            compare: true,
+            write: WriteWhen::Always,
+            on_null: OnNull::Write,
+        };
+        let spec = TableSpec {
+            table: "t".to_owned(),
+            columns: vec![column("a"), column("b")],
+            key: vec![0, 1],
+            mode,
+            create: true,
+            newer: None,
+            mirror: None,
+            commit: Commit::Delivery,
+        };
+        let field = |name| Field::new(name, ValueType::Text.arrow(), false);
+        let schema = Arc::new(Schema::new(vec![field("a"), field("b")]));
         let shape = shape::read(&connection, "t").unwrap().unwrap();
         let known = Known { shape: &shape, empty, identity: None };
-        Plan::new(&spec, &known, schema(&spec), Purpose::Load).unwrap().finder
+        Plan::new(&spec, &known, schema, Purpose::Load).unwrap().finder
     }
 
     #[test]

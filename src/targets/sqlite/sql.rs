@@ -119,3 +119,37 @@ pub(super) fn walk(table: &str, expressions: &str, key: &[&str], index: Option<&
 pub(super) fn equal(key: &[&str]) -> String {
     key.iter().map(|name| format!("{} = ?", quoted(name))).collect::<Vec<_>>().join(" AND ")
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use crate::targets::sqlite::shape;
+
+    #[test]
+    fn the_walk_uses_the_index_of_the_key_whatever_the_statistics_say() {
+        let tables = [
+            "CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT)",
+            "CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID",
+            "CREATE TABLE t (k TEXT, v TEXT); CREATE UNIQUE INDEX \"a\"\"b\" ON t (k DESC)",
+        ];
+        for table in tables {
+            let connection = Connection::open_in_memory().unwrap();
+            let made = connection.execute_batch(&format!(
+                "{table}; INSERT INTO t VALUES ('a', '1'); CREATE INDEX other ON t (v, k); ANALYZE;
+                 UPDATE sqlite_stat1 SET stat = '1 1'"
+            ));
+            made.unwrap();
+            let shape = shape::read(&connection, "t").unwrap().unwrap();
+            let index = shape.unique_on(&[0]).unwrap();
+            let sql = super::walk("t", "k, v", &["k"], index.index.as_deref());
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> =
+                statement.query_map(["a"], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            assert!(
+                matches!(plan.as_slice(), [one] if one.starts_with("SEARCH t USING")),
+                "{table}: {plan:?}"
+            );
+        }
+    }
+}

@@ -61,12 +61,6 @@ fn each_difference_is_named_with_what_to_do() {
 }
 
 #[test]
-fn all_differences_are_named_together() {
-    let all = lines("CREATE TABLE t (k INTEGER, own TEXT NOT NULL)", &pair());
-    assert_eq!(all.len(), 4, "{all:?}");
-}
-
-#[test]
 fn a_declared_type_that_would_change_values_is_named() {
     let decimal = ValueType::Decimal { precision: 10, scale: 2 };
     let all = [
@@ -137,33 +131,9 @@ fn a_table_that_fits_is_fit_whatever_the_case_of_its_names() {
     ] {
         let place = Place::with(table);
         assert_eq!(place.target().fit(&pair()).unwrap(), Fit::Fits, "{table}");
-        assert_eq!(place.load(&pair(), &pairs(&[("a", "1")])).0.inserted, 1);
-        assert_eq!(place.load(&pair(), &pairs(&[("a", "2")])).0.updated, 1);
+        assert_eq!(load(&place, &pair(), &pairs(&[("a", "1")])).0.inserted, 1);
+        assert_eq!(load(&place, &pair(), &pairs(&[("a", "2")])).0.updated, 1);
     }
-}
-
-#[test]
-fn a_created_table_fits_its_mapping() {
-    let place = Place::new();
-    let all = [
-        ValueType::Text,
-        ValueType::Integer,
-        ValueType::Decimal { precision: 5, scale: 5 },
-        ValueType::Float,
-        ValueType::Boolean,
-        ValueType::Date,
-        ValueType::Time,
-        ValueType::Timestamp,
-        ValueType::Uuid,
-        ValueType::Json,
-    ];
-    let mut spec = spec(all.iter().enumerate().map(|(at, of)| column(&format!("c{at}"), *of)).collect(), 2);
-    spec.columns[3].required = true;
-    assert_eq!(place.target().fit(&spec).unwrap(), Fit::WouldCreate);
-    finish(open(&place.target(), &spec, fresh()), 0);
-    assert_eq!(place.target().fit(&spec).unwrap(), Fit::Fits);
-    let columns = "FROM pragma_table_info('t') WHERE \"notnull\"";
-    assert_eq!(place.rows(&["name"], columns), ["'c0'", "'c1'", "'c3'"]);
 }
 
 #[test]
@@ -178,15 +148,6 @@ fn names_that_cannot_be_are_found_before_anything_is_created() {
     assert!(of("", &["k"]).contains("cannot be a name"));
     assert!(of("a\0b", &["k"]).contains(r"`a\u{0}b`"));
     assert!(of("t", &["k", "K"]).contains("one column to SQLite"));
-}
-
-#[test]
-fn begin_refuses_a_table_that_no_longer_fits() {
-    let place = Place::with("CREATE TABLE t (k TEXT PRIMARY KEY)");
-    assert!(
-        matches!(begin(&place.target(), &pair(), fresh()), Err(TargetError::Misfit(lines)) if lines.len() == 1)
-    );
-    assert_eq!(place.rows(&["count(*)"], "FROM sqlite_schema WHERE name = '_wharf_loads'"), ["0"]);
 }
 
 #[test]
