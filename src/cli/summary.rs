@@ -259,6 +259,9 @@ fn next(report: &DeliveryReport, wharf: &str) -> Option<String> {
         (Outcome::Refused, Some(Reason::NoMapping)) => {
             format!("`{wharf} load --mapping NAME FILE`, or write a mapping")
         }
+        (Outcome::Refused, _) if report.tally.loaded() > 0 => {
+            "it is loaded in part: mend what is wrong and send the file again".to_owned()
+        }
         (Outcome::Refused, Some(Reason::RejectLimit | Reason::TargetLimit)) => {
             "nothing was loaded: have the file corrected and send it again whole".to_owned()
         }

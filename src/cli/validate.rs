@@ -21,7 +21,7 @@ use crate::{
     ledger::Reports,
     mapping::{Choice, Plan, Site},
     model::{FileName, Outcome, Reason},
-    rejects::{Context, write_reports},
+    rejects::{Context, NOTHING_LOADED, write_reports},
     wire,
 };
 
@@ -145,7 +145,7 @@ fn write(
         seal: &work.seal,
         ids: &ids,
         report_max: site.settings.report_max,
-        refused,
+        refused: refused.then_some(NOTHING_LOADED),
         corrects: false,
     };
     let name = FileName::new(file.file_name().unwrap_or(file.as_os_str()).as_bytes());

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
-use super::{Engine, EngineError, deliver::Fault, take::Job};
+use super::{Engine, EngineError, batches::Part, deliver::Fault, take::Job};
 use crate::{
     formats::{FormatError, corrected},
     ledger::{Closing, Event, LedgerError, Ranges, RejectKey, View},
@@ -40,7 +40,7 @@ impl Engine {
         let refused: BTreeSet<u64> =
             work.target_rejects()?.iter().map(|reject| reject.position.record).collect();
         let mut news = RejectNews::default();
-        self.overtaken_rejects(job, work, &refused, &mut news)?;
+        self.overtaken_rejects(job, work, &refused, u64::MAX, &mut news)?;
         match job.corrects {
             Some(of) => news.corrected = self.corrected_records(job, of, work)?,
             None if work.has_rejects() => self.own_keys(job, work, &refused, &mut news)?,
@@ -60,6 +60,21 @@ impl Engine {
         match job.reruns {
             Some(former) if job.corrects.is_none() => self.take_over(job, former, work, &mut news)?,
             _ => {}
+        }
+        Ok(news)
+    }
+
+    /// The same for a delivery that ends although only a part of it is loaded: its own rejects are not open.
+    pub(super) fn part_news(
+        &self,
+        job: &Job,
+        work: &WorkFile,
+        part: Option<&Part>,
+    ) -> Result<RejectNews, Fault> {
+        let mut news = RejectNews::default();
+        if let Some(part) = part {
+            let refused = work.target_rejects()?.iter().map(|reject| reject.position.record).collect();
+            self.overtaken_rejects(job, work, &refused, part.progress.mark.record, &mut news)?;
         }
         Ok(news)
     }
@@ -111,7 +126,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The open rejects of other deliveries whose keys this one has loaded. A correction brings values as old as those of the
+    /// The open rejects of other deliveries whose keys this one has loaded, by its records up to `up_to`. A correction brings values as old as those of the
     /// file that it belongs to: it outdoes only what stood before them. Of rows of that file with one key the first that
     /// loads is loaded, unless the later wins; what the correction itself has brought and could not load stays open, as it
     /// says why.
@@ -120,6 +135,7 @@ impl Engine {
         job: &Job,
         work: &WorkFile,
         refused: &BTreeSet<u64>,
+        up_to: u64,
         news: &mut RejectNews,
     ) -> Result<(), Fault> {
         let Some(loaded) = &work.keys else { return Ok(()) };
@@ -139,7 +155,9 @@ impl Engine {
                 let found = loaded
                     .find(KeyHash::from_bytes(&key.hash))
                     .map_err(crate::validate::ValidateError::from)?;
-                let Some(by) = found.filter(|record| !refused.contains(record)) else { continue };
+                let Some(by) = found.filter(|record| *record <= up_to && !refused.contains(record)) else {
+                    continue;
+                };
                 let Some(of) = &corrects else {
                     news.overtaken.entry(key.delivery).or_default().push(key.record);
                     continue;

@@ -28,6 +28,7 @@ use crate::{
     },
     model::{ContentHash, DeliveryId, FileName, Reject, State},
     rejects::{Correction, CorrectionWriter, RejectIds},
+    targets::Commit,
     validate::{Seal, ValidateError, work::RejectFile},
     wire::{
         self, AtomicFile, WireError,
@@ -147,6 +148,8 @@ pub fn corrected_plan(plan: &Plan, refused: BTreeMap<u64, String>) -> Arc<Plan> 
     plan.empty_file = EmptyFile::Load;
     plan.waits_for.clear();
     plan.control_columns.clear();
+    // What may be older than what the table has is found out once, at the beginning.
+    plan.table.commit = Commit::Delivery;
     Arc::new(plan)
 }
 

@@ -1,7 +1,10 @@
 //! What a person decides about a delivery that waits for one: retry, approve, decline. The same for a command that works by
 //! itself and for a request to the engine that runs.
 
-use super::{DeliveryReport, Engine, EngineError, Observer, lanes::Lanes, recover::Plans, take::TakenFile};
+use super::{
+    DeliveryReport, Engine, EngineError, Observer, batches::Part, lanes::Lanes, recover::Plans,
+    take::TakenFile,
+};
 use crate::{
     ledger::{Answer, DeliveryState, Event, Filter, IllegalTransition, LedgerError, Stop, Wish},
     model::{DeliveryId, Reason, State},
@@ -145,20 +148,26 @@ impl Engine {
             );
         }
         let plan = self.plan_of(&delivery, &mut Plans::new())?;
-        let is_loaded = plan.is_ok_and(|plan| self.is_in_target(id, &plan));
-        if is_loaded || delivery.tally.is_some_and(|tally| tally.loaded() > 0) {
+        let is_loaded = plan.as_ref().is_ok_and(|plan| self.is_in_target(id, plan));
+        if is_loaded || delivery.tally.is_some_and(|tally| tally.loaded() > 0 && tally.withheld == 0) {
             return Err(EngineError::Decision(format!(
                 "the rows of {id} are in the database already, only its reports or its record are missing: mend the cause, then \
                  retry it"
             )));
         }
+        let part = plan.ok().and_then(|plan| self.part_in_target(id, &plan));
+        let stays = part.map_or_else(String::new, |part| format!("; {}", part.stays()));
         let stop = Stop {
             reason: delivery.reason.unwrap_or(Reason::Fault),
             message: format!(
-                "declined by {by}; before: {}",
+                "declined by {by}{stays}; before: {}",
                 delivery.message.as_deref().unwrap_or("no message")
             ),
-            tally: delivery.tally.unwrap_or_default(),
+            tally: delivery
+                .tally
+                .filter(|tally| tally.read > 0)
+                .or_else(|| part.map(Part::tally_alone))
+                .unwrap_or_default(),
             deletes: 0,
             reports: delivery.reports.clone(),
             worked_millis: delivery.worked_millis.unwrap_or(0),
@@ -166,6 +175,7 @@ impl Engine {
         let message = stop.message.clone();
         self.record_answering(id, vec![Event::Refused(stop)], &answers(request, Some(id)))?;
         lanes.unblock(id);
+        self.forget_refusals(id);
         let mut report = DeliveryReport::of(&delivery, State::Refused);
         report.message = Some(message);
         Ok(Decided::Ended(Box::new(report)))

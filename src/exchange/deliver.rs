@@ -359,17 +359,22 @@ impl Engine {
             }
         }
         match verdict {
-            Verdict::Load => match self.load_rows(job, &mut work, observer) {
-                Err(fault @ (Fault::Passing(_) | Fault::Lasting(_))) => {
-                    Ok(End::failed(&fault, withheld(&work)))
+            Verdict::Load => {
+                let mut part = None;
+                match self.load_rows(job, &mut work, &mut part, observer) {
+                    Err(fault @ (Fault::Passing(_) | Fault::Lasting(_))) => {
+                        Ok(self.failed(job, &work, part.as_ref(), &fault))
+                    }
+                    ended => ended,
                 }
-                ended => ended,
-            },
+            }
             Verdict::Refuse { reason, message } => {
-                self.withhold(job, &work, Outcome::Refused, reason, message)
+                let part = self.part_in_target(job.id, &job.plan);
+                self.withhold(job, &work, part.as_ref(), (Outcome::Refused, reason, message))
             }
             Verdict::Hold { message } => {
-                self.withhold(job, &work, Outcome::Held, Reason::RejectHold, message)
+                let part = self.part_in_target(job.id, &job.plan);
+                self.withhold(job, &work, part.as_ref(), (Outcome::Held, Reason::RejectHold, message))
             }
         }
     }
@@ -493,10 +498,15 @@ impl Engine {
         let overtaken = if loaded { self.overtaken_by(job)? } else { BTreeMap::new() };
         events.extend(overtakings(job, &overtaken));
         let overtaken = overtaken.into_keys().collect();
-        if loaded {
-            self.append_loaded(job, end.tally.rejected, &end.rejects, events)?;
+        let brought = end.tally.inserted + end.tally.updated > 0;
+        if loaded || end.tally.loaded() > 0 {
+            let opened = if loaded { end.tally.rejected } else { 0 };
+            self.append_loaded(job, opened, &end.rejects, events)?;
         } else {
             self.ledger().append(self.clock.unix_millis(), &events)?;
+        }
+        if end.outcome.is_final() {
+            self.forget_refusals(job.id);
         }
         let mut report = DeliveryReport::new(Some(job.id), &job.file, Some(&job.plan.name), end.outcome);
         (report.reason, report.message, report.tally) = (end.reason, end.message, end.tally);
@@ -504,7 +514,7 @@ impl Engine {
         (report.shadow, report.worked_millis) = (loaded && job.plan.shadow, worked_millis);
         report.corrects = job.corrects;
         let blocks = (end.outcome.needs_attention() && job.corrects.is_none()).then(|| job.blocker());
-        let wanted_by = if loaded { self.waiting_for(job, &end.tally)? } else { Vec::new() };
+        let wanted_by = if loaded || brought { self.waiting_for(job, &end.tally)? } else { Vec::new() };
         Ok(Delivered::Ended { report: Box::new(report), blocks, overtaken, wanted_by })
     }
 }

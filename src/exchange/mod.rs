@@ -9,6 +9,7 @@
 pub mod against;
 pub mod ask;
 pub mod backoff;
+mod batches;
 pub mod clock;
 mod closing;
 pub mod compared;
@@ -162,6 +163,12 @@ impl Folders {
     #[must_use]
     pub fn reject_file(&self, delivery: DeliveryId) -> PathBuf {
         self.rejects().join(format!("{delivery}.rejects"))
+    }
+
+    /// The rows of a delivery that its target has refused so far, where it is committed batch by batch.
+    #[must_use]
+    pub fn refusals_file(&self, delivery: DeliveryId) -> PathBuf {
+        self.work().join(format!("{delivery}.refusals"))
     }
 
     /// The lock of the engine.

@@ -56,6 +56,7 @@ impl Engine {
         self.ledger().forget_answers(now_millis.saturating_sub(ANSWER_MILLIS))?;
         let unfinished = self.ledger().view().unfinished()?;
         let seen = self.ledger().view().last_event()?;
+        self.sweep_work(&unfinished);
         let (mut recovered, mut plans) = (Recovered::default(), Plans::new());
         let mut picked_up = Vec::new();
         for delivery in &unfinished {
@@ -165,7 +166,9 @@ impl Engine {
     /// Removes files in the making that a killed run left behind. Whole files are never removed, known or not.
     fn sweep(&self, note: &mut dyn FnMut(&str)) -> Result<u64, EngineError> {
         let mut removed = 0;
-        for root in [self.folders.rejects(), self.folders.all_reports(), self.folders.archive()] {
+        let roots =
+            [self.folders.rejects(), self.folders.all_reports(), self.folders.archive(), self.folders.work()];
+        for root in roots {
             for entry in walkdir::WalkDir::new(root).into_iter().flatten() {
                 if entry.file_type().is_dir() {
                     removed += wire::atomic::remove_leftovers(entry.path())?;
@@ -176,6 +179,19 @@ impl Engine {
             note(&format!("removed {removed} unfinished files that an earlier run left behind"));
         }
         Ok(removed)
+    }
+
+    /// Removes what was kept for deliveries that have come to their end meanwhile. What cannot be removed does no harm.
+    fn sweep_work(&self, unfinished: &[DeliveryState]) {
+        for entry in std::fs::read_dir(self.folders.work()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some((id, "refusals")) = name.to_str().and_then(|name| name.split_once('.')) else {
+                continue;
+            };
+            if id.parse::<DeliveryId>().is_ok_and(|id| unfinished.iter().all(|delivery| delivery.id != id)) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// The plan that is in force for a delivery, or why there is none.

@@ -13,7 +13,7 @@ use super::{
     Engine, EngineError, Observer,
     deliver::{Fault, Mode},
     lanes::Lanes,
-    rows::write_all,
+    rows::{Written, write_all},
     take::{Job, TakenFile},
 };
 use crate::{
@@ -264,7 +264,8 @@ impl Engine {
         let _turn = self.site.settings.connection(connection).map(|found| self.targets.turn(&found.path));
         let Begun::Open(mut open) = target.begin(load, &job.plan.table, schema)? else { return all() };
         let mut refusals = Vec::new();
-        if !write_all(&mut *open, work.rows()?, &mut refusals, &mut |_| {})? {
+        let written = write_all(&mut *open, work.rows()?, None, &mut refusals, &mut |_| {})?;
+        if !matches!(written, Written::All) {
             return all();
         }
         let no_parent =

@@ -1,11 +1,12 @@
-//! The part of a delivery that touches the target and the reports: rows in one transaction, refusals turned into rejects,
-//! rejects kept, reports written.
+//! The part of a delivery that touches the target and the reports: rows in one transaction (or one for each batch, see
+//! [`mod@super::batches`]), refusals turned into rejects, rejects kept, reports written.
 
 use std::{collections::BTreeMap, fs::File, path::Path};
 
 use super::{
     Engine, Observer, Step,
-    deliver::{End, Fault, WORTH_TELLING_RECORDS, withheld},
+    batches::{Batching, Opened, Part},
+    deliver::{End, Fault, WORTH_TELLING_RECORDS},
     older::{Older, leave_out},
     pipeline::{self, PipelineError},
     report::sample,
@@ -19,7 +20,7 @@ use crate::{
     model::{Batch, ContentHash, Outcome, Reason, Reject, Rule, Tally, Violation},
     rejects::{self, Context, RejectIds},
     targets::{self, Begun, Committed, Load, LoadId, RowRefusal, TargetError},
-    validate::{ValidateError, Verdict, WorkFile, keys::KeyIndex},
+    validate::{ValidateError, WorkFile, keys::KeyIndex},
     wire::{
         AtomicFile, WireError,
         fail::{self, Point},
@@ -34,27 +35,48 @@ pub const MOST_TARGET_REJECTS: usize = 1_000;
 const IN_ALREADY: &str = "the database had the rows already; only recorded now";
 
 impl Engine {
-    /// Ends a delivery of which nothing is loaded, with its reports.
+    /// Ends a delivery of which nothing is loaded, or no more than a part, with its reports.
     pub(super) fn withhold(
         &self,
         job: &Job,
         work: &WorkFile,
-        outcome: Outcome,
-        reason: Reason,
-        message: String,
+        part: Option<&Part>,
+        (outcome, reason, message): (Outcome, Reason, String),
     ) -> Result<End, Fault> {
         self.keep_rejects(job, work)?;
-        let reports = self.write_reports(job, work, outcome == Outcome::Refused)?;
+        let refused = (outcome == Outcome::Refused).then_some(if part.is_some() {
+            rejects::PART_LOADED
+        } else {
+            rejects::NOTHING_LOADED
+        });
+        let reports = self.write_reports(job, work, refused)?;
         let sample = sample(work)?;
+        let message = match part {
+            Some(part) => part.words(&message, outcome, job.plan.table.mode),
+            None => message,
+        };
         let mut end = End::stopped(outcome, reason, message);
-        (end.tally, end.reports, end.sample) = (withheld(work), reports, sample);
+        (end.tally, end.reports, end.sample) = (Part::tally(part, work), reports, sample);
+        end.rejects = self.part_news(job, work, part)?;
         Ok(end)
+    }
+
+    /// Ends a delivery that a fault stopped; what was committed of it stays.
+    pub(super) fn failed(&self, job: &Job, work: &WorkFile, part: Option<&Part>, fault: &Fault) -> End {
+        let mut end = End::failed(fault, Part::tally(part, work));
+        if let Some(part) = part {
+            let message = end.message.unwrap_or_default();
+            end.message = Some(part.words(&message, Outcome::Failed, job.plan.table.mode));
+            end.rejects = self.part_news(job, work, Some(part)).unwrap_or_default();
+        }
+        end
     }
 
     pub(super) fn load_rows(
         &self,
         job: &Job,
         work: &mut WorkFile,
+        part: &mut Option<Part>,
         observer: &mut dyn Observer,
     ) -> Result<End, Fault> {
         let settings = &self.site.settings;
@@ -72,10 +94,12 @@ impl Engine {
         work.keys.as_mut().map(KeyIndex::set_aside).transpose().map_err(ValidateError::from)?;
         targets::reach(Point::TargetBegin)?;
         let loading = match target.begin(load, &job.plan.table, schema) {
-            Ok(Begun::Open(open)) => self.write_rows(job, work, open, &older, observer)?,
-            Ok(Begun::Resumed(mut open, _)) => {
-                open.start_over()?;
-                self.write_rows(job, work, open, &older, observer)?
+            Ok(Begun::Open(open)) => {
+                self.write_rows(job, work, Opened::new(open, &job.plan), &older, part, observer)?
+            }
+            Ok(Begun::Resumed(open, progress)) => {
+                let opened = self.take_up(job, work, open, progress, part)?;
+                self.write_rows(job, work, opened, &older, part, observer)?
             }
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed, observer)?,
             Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
@@ -85,11 +109,11 @@ impl Engine {
         let (tally, message) = match loading {
             Loading::Done(tally, message) => (tally, message),
             Loading::Withheld(outcome, reason, message, deletes) => {
-                let end = self.withhold(job, work, outcome, reason, message)?;
+                let end = self.withhold(job, work, part.as_ref(), (outcome, reason, message))?;
                 return Ok(End { deletes, ..end });
             }
         };
-        let reports = match self.write_reports(job, work, false) {
+        let reports = match self.write_reports(job, work, None) {
             Ok(reports) => reports,
             // What is in the database stays there: another attempt finds it and only writes the reports.
             Err(fault) => {
@@ -118,23 +142,27 @@ impl Engine {
             job.plan.table.table,
             differences.join("; ")
         );
-        self.withhold(job, work, Outcome::Refused, Reason::Target, message)
+        let part = self.part_in_target(job.id, &job.plan);
+        self.withhold(job, work, part.as_ref(), (Outcome::Refused, Reason::Target, message))
     }
 
     fn write_rows(
         &self,
         job: &Job,
         work: &mut WorkFile,
-        mut open: Box<dyn Load>,
+        mut opened: Opened,
         older: &Older,
+        part: &mut Option<Part>,
         observer: &mut dyn Observer,
     ) -> Result<Loading, Fault> {
         targets::reach(Point::TargetBegun)?;
-        let (mut refusals, mut left_out): (Vec<RowRefusal>, Vec<RowRefusal>) = (Vec::new(), Vec::new());
+        let (mut refusals, mut left_out) = (std::mem::take(&mut opened.refusals), Vec::new());
+        let mut batching = Batching::new(self, job, work, &opened, part);
+        let Opened { mut open, note: known, .. } = opened;
         let mut newer_only = |batch: Result<Batch, ValidateError>| leave_out(batch?, older, &mut left_out);
-        let within_limit = if work.seal.good < WORTH_TELLING_RECORDS {
+        let written = if work.seal.good < WORTH_TELLING_RECORDS {
             let batches = work.rows()?.map(&mut newer_only);
-            write_all(&mut *open, batches, &mut refusals, &mut |_| {})?
+            write_all(&mut *open, batches, batching.as_mut(), &mut refusals, &mut |_| {})?
         } else {
             let good = work.seal.good;
             let mut progress = |written| observer.progress(&job.file, Step::Loading, written, good);
@@ -150,18 +178,27 @@ impl Engine {
                     }
                 });
                 let batches = received.into_iter().map(&mut newer_only);
-                write_all(&mut *open, batches, &mut refusals, &mut progress)
+                write_all(&mut *open, batches, batching.as_mut(), &mut refusals, &mut progress)
             })?
         };
-        if !within_limit {
-            let first = refusals.first().map_or_else(String::new, |first| {
-                format!(" (the first, on line {}: {})", first.origin.line, first.message)
-            });
-            let message = format!(
-                "the database refused more than {MOST_TARGET_REJECTS} rows{first}, so nothing was loaded; see whether the \
-                 table is as the mapping expects it"
-            );
-            return Ok(Loading::Withheld(Outcome::Refused, Reason::TargetLimit, message, 0));
+        match written {
+            Written::All => {}
+            Written::TooMany => {
+                drop(open);
+                let message = too_many(&refusals, part.is_none());
+                // What was refused between rows that are loaded is a reject of the delivery.
+                let up_to = part.map_or(0, |part| part.progress.mark.record);
+                refusals.retain(|refusal| refusal.origin.record <= up_to);
+                self.add_refusals(job, work, &refusals)?;
+                note_added(part);
+                return Ok(Loading::Withheld(Outcome::Refused, Reason::TargetLimit, message, 0));
+            }
+            Written::Judged(withheld) => {
+                drop(open);
+                self.add_refusals(job, work, &refusals)?;
+                note_added(part);
+                return Ok(withheld);
+            }
         }
         refusals.append(&mut left_out);
         let note = match self.judge_loaded(job, work, refusals.len() as u64, &mut open)? {
@@ -169,9 +206,11 @@ impl Engine {
             Err(withheld) => {
                 drop(open);
                 self.add_refusals(job, work, &refusals)?;
+                note_added(part);
                 return Ok(withheld);
             }
         };
+        let note = [note, known].into_iter().flatten().reduce(|note, known| format!("{note}; {known}"));
         let rejected = work.seal.rejected + refusals.len() as u64;
         let counts = open.counts();
         let tally = Tally {
@@ -208,14 +247,8 @@ impl Engine {
     ) -> Result<Result<Option<String>, Loading>, Fault> {
         let held = |reason, message, deletes| Err(Loading::Withheld(Outcome::Held, reason, message, deletes));
         let rejected = work.seal.rejected + refused;
-        match crate::validate::verdict::judge_rejects(&job.plan, work.seal.read, rejected) {
-            Some(Verdict::Refuse { reason, message }) => {
-                return Ok(Err(Loading::Withheld(Outcome::Refused, reason, message, 0)));
-            }
-            Some(Verdict::Hold { message }) if !job.accepts(rejected) => {
-                return Ok(held(Reason::RejectHold, message, 0));
-            }
-            _ => {}
+        if let Some(withheld) = job.judge_rejects(work.seal.read, rejected) {
+            return Ok(Err(withheld));
         }
         if !job.may_vanish() {
             return Ok(Ok(None));
@@ -310,7 +343,13 @@ impl Engine {
         Ok(file.commit_replace()?)
     }
 
-    pub(super) fn write_reports(&self, job: &Job, work: &WorkFile, refused: bool) -> Result<Reports, Fault> {
+    /// Writes the reports; `refused` is what each line says first where the file is to be sent again.
+    pub(super) fn write_reports(
+        &self,
+        job: &Job,
+        work: &WorkFile,
+        refused: Option<&'static str>,
+    ) -> Result<Reports, Fault> {
         if !work.has_rejects() {
             return Ok(Reports::default());
         }
@@ -344,31 +383,79 @@ impl Engine {
     }
 }
 
-/// Writes batches until they end; false when the target refuses too many rows.
+/// How writing batches ended.
+pub(super) enum Written {
+    /// They are all written.
+    All,
+    /// The target refuses too many rows.
+    TooMany,
+    /// The load cannot go on.
+    Judged(Loading),
+}
+
+/// Writes batches until they end.
 pub(super) fn write_all(
     open: &mut dyn Load,
     batches: impl IntoIterator<Item = Result<Batch, ValidateError>>,
+    mut batching: Option<&mut Batching<'_>>,
     refusals: &mut Vec<RowRefusal>,
     progress: &mut dyn FnMut(u64),
-) -> Result<bool, Fault> {
+) -> Result<Written, Fault> {
     let mut written = 0;
     for batch in batches {
         let batch = batch?;
-        targets::reach(Point::TargetWrite)?;
-        refusals.extend(open.write(&batch)?);
-        targets::reach(Point::TargetWritten)?;
+        let judged = match &mut batching {
+            Some(batching) => batching.write(open, &batch, refusals)?,
+            None => write_batch(open, &batch, refusals).map(|()| None)?,
+        };
+        if let Some(withheld) = judged {
+            return Ok(Written::Judged(withheld));
+        }
         if refusals.len() > MOST_TARGET_REJECTS {
-            return Ok(false);
+            return Ok(Written::TooMany);
         }
         written += batch.len() as u64;
         progress(written);
     }
-    Ok(true)
+    Ok(Written::All)
+}
+
+/// Writes one batch.
+pub(super) fn write_batch(
+    open: &mut dyn Load,
+    batch: &Batch,
+    refusals: &mut Vec<RowRefusal>,
+) -> Result<(), Fault> {
+    targets::reach(Point::TargetWrite)?;
+    let mut refused = open.write(batch)?;
+    refused.sort_by_key(|refusal| refusal.origin.record);
+    refusals.append(&mut refused);
+    targets::reach(Point::TargetWritten)?;
+    Ok(())
+}
+
+/// What is said of a file with more refusals than are taken one by one.
+fn too_many(refusals: &[RowRefusal], nothing_loaded: bool) -> String {
+    let first = refusals.first().map_or_else(String::new, |first| {
+        format!(" (the first, on line {}: {})", first.origin.line, first.message)
+    });
+    let nothing = if nothing_loaded { ", so nothing was loaded" } else { "" };
+    format!(
+        "the database refused more than {MOST_TARGET_REJECTS} rows{first}{nothing}; see whether the table is as the mapping \
+         expects it"
+    )
+}
+
+/// The refusals are rejects of the work file from now on.
+fn note_added(part: &mut Option<Part>) {
+    if let Some(part) = part {
+        part.refused = 0;
+    }
 }
 
 /// What is said of a row that the target refused. A trigger's own words may quote any value, so they are left out where
 /// some are sensitive.
-fn words(plan: &Plan, refusal: &RowRefusal) -> String {
+pub(super) fn words(plan: &Plan, refusal: &RowRefusal) -> String {
     match &refusal.said {
         Some(said) if !plan.columns.iter().any(|column| column.sensitive) => {
             format!("{}: {said}", refusal.message)
@@ -378,9 +465,9 @@ fn words(plan: &Plan, refusal: &RowRefusal) -> String {
 }
 
 /// How writing to the target ended.
-enum Loading {
+pub(super) enum Loading {
     /// It is all there; and what a person should know of it.
     Done(Tally, Option<String>),
-    /// Nothing is: it ends refused, or held; and so many rows would have vanished.
+    /// It is not, or not all: it ends refused, or held; and so many rows would have vanished.
     Withheld(Outcome, Reason, String, u64),
 }

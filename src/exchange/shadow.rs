@@ -81,7 +81,7 @@ impl Engine {
 
     fn report_rejects(&self, job: &Job, work: &WorkFile) -> Result<Reports, Fault> {
         self.keep_rejects(job, work)?;
-        self.write_reports(job, work, false)
+        self.write_reports(job, work, None)
     }
 
     /// A new report of differences, under a name that nobody has; one that an attempt before this one left is replaced.

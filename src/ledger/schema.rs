@@ -145,6 +145,8 @@ const VERSION_3: &str = "
     CREATE INDEX deliveries_that_correct ON deliveries (corrects) WHERE corrects IS NOT NULL;
     CREATE INDEX deliveries_that_rerun ON deliveries (reruns) WHERE reruns IS NOT NULL;
     CREATE INDEX deliveries_with_open_rejects ON deliveries (place) WHERE open > 0;
+    CREATE INDEX deliveries_in_part ON deliveries (mapping, settled)
+        WHERE state = 'refused' AND inserted + updated > 0;
     CREATE INDEX deliveries_that_lack ON deliveries (arrival) WHERE missing IS NOT NULL;
 
     -- Keyed hashes of the keys of open rejects, by the arrival of their delivery.

@@ -179,22 +179,35 @@ impl<'a> View<'a> {
         self.all(&format!("{}{condition} ORDER BY arrival", row::SELECT), params_from_iter(values), row::read)
     }
 
-    /// The delivery that was loaded last under a mapping; the order is that of loading, not of arrival.
+    /// The delivery that was loaded last under a mapping; the order is that of loading, not of arrival. None when a part of
+    /// another one was loaded after it, so that the table is as neither says.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn latest_loaded(self, mapping: &str) -> Result<Option<LoadedBefore>, LedgerError> {
-        let sql = "SELECT id, hash, plan, lookups FROM deliveries
+        let sql = "SELECT id, hash, plan, lookups, settled FROM deliveries
             WHERE mapping = ?1 AND corrects IS NULL AND state IN ('loaded', 'loaded_with_rejects')
             ORDER BY settled DESC LIMIT 1";
-        self.one(sql, [mapping], |row| {
-            Ok(LoadedBefore {
+        let latest = self.one(sql, [mapping], |row| {
+            let loaded = LoadedBefore {
                 delivery: DeliveryId::from_bytes(row.get(0)?),
                 hash: ContentHash(row.get(1)?),
                 plan: row.get(2)?,
                 lookups: row.get(3)?,
-            })
+            };
+            Ok((loaded, row.get(4).map(|Unsigned(settled)| settled)?))
+        })?;
+        Ok(match latest {
+            Some((_, settled)) if self.part_after(mapping, settled)? => None,
+            latest => latest.map(|(loaded, _)| loaded),
         })
+    }
+
+    /// True when a delivery that is refused, but a part of which is loaded, ended after this event.
+    fn part_after(self, mapping: &str, after: u64) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM deliveries WHERE mapping = ?1 AND settled > ?2
+            AND state = 'refused' AND inserted + updated > 0 LIMIT 1";
+        Ok(self.one(sql, (mapping, integer(after)), |_| Ok(()))?.is_some())
     }
 
     /// The latest delivery that loaded these bytes under this mapping as it was with this fingerprint, with lookup files of
@@ -448,7 +461,8 @@ impl<'a> View<'a> {
     pub fn brought_after(self, mapping: &str, after: u64) -> Result<bool, LedgerError> {
         let sql = "SELECT 1 FROM deliveries WHERE mapping = ?1 AND settled > ?2
             AND state IN ('loaded', 'loaded_with_rejects') AND tables IS NOT NULL AND inserted + updated > 0 LIMIT 1";
-        Ok(self.one(sql, (mapping, integer(after)), |_| Ok(()))?.is_some())
+        let whole = self.one(sql, (mapping, integer(after)), |_| Ok(()))?.is_some();
+        Ok(whole || self.part_after(mapping, after)?)
     }
 
     /// True when a delivery that came after `former`, and is no correction of it, has been loaded into `table`.
@@ -460,6 +474,12 @@ impl<'a> View<'a> {
         let key = format!("{}:", serde_json::Value::String(table.to_owned()));
         let sql = "SELECT 1 FROM deliveries WHERE arrival > ?1 AND state IN ('loaded', 'loaded_with_rejects')
             AND corrects IS NOT ?2 AND instr(lower(tables), lower(?3)) > 0 LIMIT 1";
+        // What was loaded in part comes after its own arrival.
+        if let Some(mapping) = &former.mapping
+            && self.part_after(mapping, former.arrival)?
+        {
+            return Ok(true);
+        }
         let found = self.one(sql, (integer(former.arrival), former.id.as_bytes(), key), |_| Ok(()));
         found.map(|found| found.is_some())
     }
@@ -774,6 +794,10 @@ mod tests {
             (
                 format!("hash = x'00' AND mapping = 'a' AND plan = 'p' AND {loaded}"),
                 "deliveries_loaded_content ",
+            ),
+            (
+                "mapping = 'a' AND settled > 1 AND state = 'refused' AND inserted + updated > 0".to_owned(),
+                "deliveries_in_part ",
             ),
             ("size = 1 AND hash = x'00'".to_owned(), "deliveries_by_content "),
             ("state IN ('held', 'failed')".to_owned(), "deliveries_by_state "),

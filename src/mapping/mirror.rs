@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::value::ValueType,
-    targets::{Mode, WriteWhen},
+    targets::{Commit, Mode, WriteWhen},
 };
 
 /// Checks them, and gives the limit on rows that vanish.
@@ -30,6 +30,7 @@ pub fn check(
     if target.mode == Mode::Mirror {
         check.vanished();
         check.scope();
+        check.whole();
         if written.empty_file == EmptyFile::Load {
             let help = "leave it out: such a file says that every row has vanished";
             check.findings.value(
@@ -128,6 +129,17 @@ impl Check<'_, '_, '_> {
             self.findings.key(
                 &["target".into(), "scope".into()],
                 "the scope holds the whole key, so that no row could ever vanish",
+                Some(help),
+            );
+        }
+    }
+
+    fn whole(&mut self) {
+        if self.target.commit == Commit::Batch {
+            let help = "leave `commit` out: a mirror is one transaction, as it has to know the whole file before a row goes";
+            self.findings.value(
+                &["target".into(), "commit".into()],
+                "in mode `mirror` no part of a file is loaded alone",
                 Some(help),
             );
         }

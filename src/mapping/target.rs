@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::value::ValueType,
-    targets::{Commit, Mirror, Mode, TableSpec, Vanished},
+    targets::{Mirror, Mode, TableSpec, Vanished},
 };
 
 /// Checks what can be checked without the columns: connection and table.
@@ -83,7 +83,7 @@ pub fn spec(written: &TargetWritten, columns: &[Compiled]) -> Option<TableSpec> 
     let names = written.key.as_ref()?.as_slice();
     let position = |name: &String| columns.iter().position(|column| column.column.name == *name);
     Some(TableSpec {
-        commit: Commit::default(),
+        commit: written.commit,
         table: written.table.clone()?,
         columns: columns.iter().map(|column| column.target.clone()).collect(),
         key: names.iter().map(position).collect::<Option<_>>()?,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     formats::FORMATS,
     model::value::{TYPE_NAMES, kind::Kind, number::Negative, temporal::Ambiguous},
-    targets::{Mode, OnNull, WriteWhen},
+    targets::{Commit, Mode, OnNull, WriteWhen},
 };
 
 /// How one kind of file becomes rows of a table.
@@ -154,6 +154,10 @@ pub struct TargetWritten {
     /// such as `"5%"` of the rows that stood in the table (with `scope`, in the scope) before. Left out: 20%; 10 rows may
     /// always vanish then.
     pub max_deletes: Option<ShareWritten>,
+    /// How much of a file one transaction holds. With `batch` a load that was cut off goes on where it stopped, and others
+    /// see the table grow meanwhile; if such a file is refused or held in the end, the rows before that place stay loaded.
+    #[serde(default)]
+    pub commit: Commit,
     /// Write nothing: compare the rows with the table as it stands, which another job still fills, and report the
     /// differences.
     #[serde(default)]

@@ -51,6 +51,11 @@ pub enum ReportError {
 /// Reports of one file name in one folder; more means that nobody takes them away.
 const MOST_SAME_NAME: u32 = 10_000;
 
+/// What each line of a report says first when nothing of the file was loaded.
+pub const NOTHING_LOADED: &str = "nothing of this file was loaded, send the whole file again";
+/// The same when it was loaded in part.
+pub const PART_LOADED: &str = "this file was loaded in part only, send it again";
+
 /// What a report says besides the rejects themselves.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -60,8 +65,8 @@ pub struct Context<'a> {
     pub ids: &'a RejectIds,
     /// Records written out at most; counting goes on.
     pub report_max: u64,
-    /// Nothing of the file was loaded: it is to be sent again whole, not these rows.
-    pub refused: bool,
+    /// Where the file is to be sent again whole, not these rows: what each line says first.
+    pub refused: Option<&'static str>,
     /// They are rejects of an earlier delivery, whose reports have the same ids.
     pub corrects: bool,
 }

@@ -99,9 +99,7 @@ pub fn raw_text<'a>(seal: &Seal, reject: &'a Reject) -> Cow<'a, str> {
 /// Everything that is wrong with a record, as one line of words.
 fn problems(reject: &Reject, context: Context<'_>) -> String {
     let mut parts: Vec<String> = Vec::with_capacity(reject.violations.len() + 1);
-    if context.refused {
-        parts.push("nothing of this file was loaded, send the whole file again".to_owned());
-    }
+    parts.extend(context.refused.map(str::to_owned));
     for violation in &reject.violations {
         let Some(column) = violation.column else {
             parts.push(match violation.rule {

@@ -53,6 +53,12 @@ impl Superseded {
         self.numbers.bytes == 0
     }
 
+    /// Hash over the numbers of those that are.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.numbers.hash
+    }
+
     /// True when `record` is void.
     ///
     /// # Errors

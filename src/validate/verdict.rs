@@ -50,6 +50,9 @@ pub fn judge(plan: &Plan, totals: &Totals<'_>) -> Verdict {
     judge_rejects(plan, totals.read, totals.rejected).unwrap_or(Verdict::Load)
 }
 
+/// How the message of a file with too many rejects ends.
+pub const NOTHING_LOADED: &str = "; nothing was loaded, send the whole file again";
+
 /// Judges the number of rejects alone; none when it is within the limits.
 #[must_use]
 pub fn judge_rejects(plan: &Plan, read: u64, rejected: u64) -> Option<Verdict> {
@@ -58,7 +61,7 @@ pub fn judge_rejects(plan: &Plan, read: u64, rejected: u64) -> Option<Verdict> {
         && exceeds(limit, limits, rejected, read)
     {
         let message = format!(
-            "{}, more than [rejects] limit = {} allows; nothing was loaded, send the whole file again",
+            "{}, more than [rejects] limit = {} allows{NOTHING_LOADED}",
             share_of(rejected, read),
             limit
         );

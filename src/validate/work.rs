@@ -250,6 +250,15 @@ impl WorkFile {
         })
     }
 
+    /// Hash over the rows that pass, and which of them are void.
+    #[must_use]
+    pub fn rows_hash(&self) -> ContentHash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.rows.as_ref().map_or([0; 32], |rows| rows.hash));
+        hasher.update(&self.superseded.hash());
+        ContentHash(*hasher.finalize().as_bytes())
+    }
+
     /// True when a later record made this one void. Quick for records that are asked for in ascending order.
     ///
     /// # Errors

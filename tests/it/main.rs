@@ -6,6 +6,8 @@
 
 mod architecture;
 mod bad_input;
+#[cfg(debug_assertions)]
+mod batches;
 mod corrections;
 mod crash;
 #[cfg(debug_assertions)]

@@ -173,7 +173,9 @@ fn the_schema_is_json_and_describes_every_key_of_a_mapping() {
     );
     assert_eq!(
         keys(&schema, "/properties/target/properties"),
-        words("connection table key mode create duplicate_keys newer vanished scope max_deletes shadow")
+        words(
+            "connection table key mode create duplicate_keys newer vanished scope max_deletes commit shadow"
+        )
     );
     assert_eq!(keys(&schema, "/properties/rejects/properties"), words("limit at_least hold"));
     assert_eq!(

@@ -231,8 +231,8 @@ impl Runner<'_> {
                 }
                 () = wake.notified() => {}
                 () = stop.notified() => {
-                    tracing::info!("told to stop: finishing the transactions at hand");
                     self.engine.stop();
+                    tracing::info!("told to stop: finishing the transactions at hand");
                 }
                 () = tokio::time::sleep(sleep) => {}
             }

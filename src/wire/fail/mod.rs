@@ -84,6 +84,8 @@ points! {
     TargetBegun, "target.begun", "The transaction of a load has begun; it has no rows.";
     TargetWrite, "target.write", "A batch is about to be written to the target.";
     TargetWritten, "target.written", "A batch is written to the target.";
+    TargetMark, "target.mark", "A batch of a delivery is about to be committed.";
+    TargetMarked, "target.marked", "A batch of a delivery is committed, and nobody has been told.";
     TargetVanish, "target.vanish", "Rows that the file does not have are about to vanish.";
     RejectsKeep, "rejects.keep", "The rejects of a delivery are about to be kept.";
     TargetSeal, "target.seal", "The load is about to be completed with its tally.";

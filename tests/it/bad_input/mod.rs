@@ -9,6 +9,8 @@ mod arrival_clocks;
 mod arrival_machine;
 mod arrival_many;
 mod arrival_races;
+#[cfg(debug_assertions)]
+mod batches;
 mod corrections;
 mod expressions;
 mod fields;
