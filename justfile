@@ -28,6 +28,10 @@ promises:
 week:
     cargo test --locked --test it week:: -- --nocapture
 
+# Kill the program at every fail point, every time that it is reached, and compare what it ends in; takes some minutes
+crash:
+    WHARF_CRASH=all cargo test --locked --test it -- --nocapture --test-threads 1 crashes:: power::
+
 # Run the tests of very large input at their full size; needs a few gigabytes of disk
 big:
     WHARF_BIG=1 cargo test --locked --test it big

@@ -201,10 +201,16 @@ impl Folders {
         self.all_reports().join(mapping)
     }
 
+    /// All that shadow runs found.
+    #[must_use]
+    pub fn all_shadow_reports(&self) -> PathBuf {
+        self.site.join("outbox/shadow")
+    }
+
     /// What shadow runs of one mapping found.
     #[must_use]
     pub fn shadow_reports(&self, mapping: &str) -> PathBuf {
-        self.site.join("outbox/shadow").join(mapping)
+        self.all_shadow_reports().join(mapping)
     }
 
     /// `path` as it is kept and shown: from the site's folder, where it lies in it.

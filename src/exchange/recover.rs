@@ -166,9 +166,9 @@ impl Engine {
     /// Removes files in the making that a killed run left behind. Whole files are never removed, known or not.
     fn sweep(&self, note: &mut dyn FnMut(&str)) -> Result<u64, EngineError> {
         let mut removed = 0;
-        let roots =
-            [self.folders.rejects(), self.folders.all_reports(), self.folders.archive(), self.folders.work()];
-        for root in roots {
+        let folders = &self.folders;
+        let reports = [folders.all_reports(), folders.all_shadow_reports()];
+        for root in [folders.rejects(), folders.archive(), folders.work()].into_iter().chain(reports) {
             for entry in walkdir::WalkDir::new(root).into_iter().flatten() {
                 if entry.file_type().is_dir() {
                     removed += wire::atomic::remove_leftovers(entry.path())?;

@@ -4,7 +4,8 @@
 
 use std::{
     fmt,
-    io::Write,
+    fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,10 @@ use notify::{
 use thiserror::Error;
 
 use super::names::{CLAIMED_FOLDER, in_progress, name_of};
-use crate::wire::WireError;
+use crate::wire::{
+    WireError,
+    fail::{self, Point},
+};
 
 /// The names of files that try out whether events come.
 const PROBE: &str = ".wharf-probe-";
@@ -104,17 +108,25 @@ impl Watch {
 }
 
 /// Writes a file that no source takes into a folder, and removes it again. If events come from there, [`Wake::Probe`]
-/// follows. Gives the path it had.
+/// follows. Gives the path it had. `owner` is part of its name, so that one that a killed process left is found again and
+/// removed, and nobody else's is.
 ///
 /// # Errors
 /// When nothing can be written there; nothing is known about events then.
-pub fn probe(folder: &Path) -> Result<PathBuf, WireError> {
-    let failed = |cause| WireError::io("try out events in", folder, cause);
-    let mut file = tempfile::Builder::new().prefix(PROBE).tempfile_in(folder).map_err(failed)?;
-    file.write_all(b"wharf tries out whether this folder tells of changes\n").map_err(failed)?;
-    let path = file.path().to_path_buf();
-    file.close().map_err(failed)?;
-    Ok(path)
+pub fn probe(folder: &Path, owner: &str) -> Result<PathBuf, WireError> {
+    let path = folder.join(format!("{PROBE}{owner}"));
+    let removed = || match fs::remove_file(&path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        _ => Ok(()),
+    };
+    let text = b"wharf tries out whether this folder tells of changes\n";
+    let probed = removed().and_then(|()| match File::create_new(&path) {
+        Ok(mut file) => fail::step(Point::ProbeWritten).and(file.write_all(text)).and(removed()),
+        // Another source of the site has the same folder: its probe raises the event, and it removes it.
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(cause) => Err(cause),
+    });
+    probed.map(|()| path.clone()).map_err(|cause| WireError::io("try out events in", folder, cause))
 }
 
 /// What an event means to whoever lists the folder; none if it means nothing.
@@ -241,9 +253,11 @@ mod tests {
     fn a_probe_and_a_dropped_file_wake_where_events_come() {
         let folder = tempfile::tempdir().unwrap();
         let (sender, wakes) = mpsc::channel();
+        let left = folder.path().join(format!("{PROBE}site"));
+        fs::write(&left, "by a killed process").unwrap();
         let watch = Watch::start(folder.path(), true, move |wake| drop(sender.send(wake))).unwrap();
-        let path = probe(folder.path()).unwrap();
-        assert!(!path.exists());
+        let path = probe(folder.path(), "site").unwrap();
+        assert!(path == left && !path.exists());
         wait_for(&wakes, |wake| *wake == Wake::Probe);
         fs::write(folder.path().join("a.csv"), "x").unwrap();
         wait_for(&wakes, |wake| *wake == Wake::Changed);
@@ -254,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_probe_where_nothing_can_be_written_says_so() {
-        let error = probe(Path::new("/proc")).unwrap_err();
+        let error = probe(Path::new("/proc"), "site").unwrap_err();
         assert!(error.to_string().starts_with("cannot try out events in /proc"), "{error}");
     }
 }

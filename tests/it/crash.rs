@@ -1,5 +1,5 @@
 //! Killed at any instant and started again, the program ends in the same database, ledger outcome and reports as if
-//! nothing had happened.
+//! nothing had happened: in the middle of writing any file, and as often as it likes. `crashes` counts through every durable step.
 
 use std::{
     fs,
@@ -159,64 +159,6 @@ fn undisturbed(site: &Site) -> Value {
         assert!(loaded["tally"][key].as_u64().unwrap() > 0, "{key}: {loaded:#}");
     }
     outcome(&site)
-}
-
-fn is_filled(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
-}
-
-fn counts(database: &Path, sql: &str) -> bool {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let Ok(connection) = rusqlite::Connection::open_with_flags(database, flags) else { return false };
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).is_ok_and(|count| count > 0)
-}
-
-#[test]
-fn a_load_killed_when_any_trace_of_its_progress_appears_is_finished_by_the_next() {
-    let site = site();
-    let expected = undisturbed(&site);
-    type Seen = fn(&Site) -> bool;
-    let started = "SELECT count(*) FROM deliveries WHERE state = 'running'";
-    assert!(!counts(&site.path("var/ledger.db"), started));
-    let moments: &[(&str, Seen)] = &[
-        ("at once", |_| true),
-        ("with the lock", |site| is_filled(&site.path("var/lock"))),
-        ("while it is copied", |site| files(site, "var/archive").len() > 2),
-        ("when it is taken", |site| {
-            counts(&site.path("var/ledger.db"), "SELECT count(*) FROM deliveries WHERE state = 'running'")
-        }),
-        ("when rows are written", |site| is_filled(&site.path("var/warehouse.db-wal"))),
-        ("when many rows are written", |site| {
-            fs::metadata(site.path("var/warehouse.db-wal")).is_ok_and(|meta| meta.len() > 600_000)
-        }),
-        ("when rejects are kept", |site| !files(site, "var/rejects").is_empty()),
-        ("when the database has it", |site| {
-            counts(&site.path("var/warehouse.db"), "SELECT count(*) > 2 FROM _wharf_loads")
-        }),
-        ("while a report is written", |site| !files(site, "outbox").is_empty()),
-        ("when a report is there", |site| site.path("outbox/rejects/prices/prices.csv.rejects.csv").exists()),
-        ("when both reports are there", |site| {
-            site.path("outbox/rejects/prices/prices.csv.errors.csv").exists()
-        }),
-        ("when the ledger has it", |site| {
-            counts(
-                &site.path("var/ledger.db"),
-                "SELECT count(*) FROM deliveries WHERE state = 'loaded_with_rejects'",
-            )
-        }),
-    ];
-    for (when, seen) in moments {
-        let site = copy_of(&site);
-        let mut child =
-            site.command(["load", "prices.csv"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while !seen(&site) && child.try_wait().unwrap().is_none() {
-            std::thread::yield_now();
-        }
-        // Killing a process that has come to its end is no error.
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_same(&finish(&site), &expected, when);
-    }
 }
 
 /// Loads `files` until the system kills the process, as it writes a file beyond this size; true when it was killed.

@@ -46,11 +46,11 @@ pub(super) struct Begun {
     pub(super) watch: Result<Watch, String>,
 }
 
-/// Looks at what the folder is. If it is not the one `before`, it is watched anew.
+/// Looks at what the folder is. If it is not the one `before`, it is watched anew, by an engine of the site `owner`.
 pub(super) fn survey(
     folder: &Path,
     recursive: bool,
-    before: Option<Identity>,
+    (before, owner): (Option<Identity>, &str),
     signals: &Arc<Signals>,
     wake: &Arc<Notify>,
 ) -> Survey {
@@ -64,7 +64,7 @@ pub(super) fn survey(
     let watch = match kind {
         // Changes that other machines make raise no event here, although our own would.
         FileSystem::Network(name) => Err(format!("a network file system: {name}")),
-        FileSystem::Local => start(folder, recursive, signals, wake),
+        FileSystem::Local => start(folder, recursive, owner, signals, wake),
     };
     Survey { identity, begun: Some(Begun { kind, watch }) }
 }
@@ -72,6 +72,7 @@ pub(super) fn survey(
 fn start(
     folder: &Path,
     recursive: bool,
+    owner: &str,
     signals: &Arc<Signals>,
     wake: &Arc<Notify>,
 ) -> Result<Watch, String> {
@@ -86,6 +87,6 @@ fn start(
     };
     let watch = Watch::start(folder, recursive, told).map_err(|error| error.to_string())?;
     // A folder that may only be read cannot be tried out.
-    watch::probe(folder).map_err(|error| format!("events could not be tried out: {error}"))?;
+    watch::probe(folder, owner).map_err(|error| format!("events could not be tried out: {error}"))?;
     Ok(watch)
 }

@@ -286,7 +286,11 @@ impl Watched {
     }
 
     /// What has to be found out about the folder now, by somebody who has time for it.
-    pub(super) fn survey(&mut self, now: Duration) -> Option<impl FnOnce() -> Survey + Send + 'static> {
+    pub(super) fn survey(
+        &mut self,
+        now: Duration,
+        owner: &str,
+    ) -> Option<impl FnOnce() -> Survey + Send + 'static> {
         if now < self.survey_due || self.surveying.is_some() {
             return None;
         }
@@ -294,7 +298,8 @@ impl Watched {
         let (folder, recursive, before) =
             (self.options.folder.clone(), self.options.recursive, self.identity);
         let (signals, wake) = (Arc::clone(&self.signals), Arc::clone(&self.wake));
-        Some(move || survey::survey(&folder, recursive, before, &signals, &wake))
+        let owner = owner.to_owned();
+        Some(move || survey::survey(&folder, recursive, (before, &owner), &signals, &wake))
     }
 
     /// It has been found out.

@@ -97,7 +97,7 @@ impl Runner<'_> {
             if std::mem::take(&mut watched.has_news) {
                 self.live_due = Duration::ZERO;
             }
-            if let Some(survey) = watched.survey(now) {
+            if let Some(survey) = watched.survey(now, &self.engine.identity.id) {
                 self.work(move || {
                     let survey = caught(survey).unwrap_or(Survey { identity: None, begun: None });
                     Done::Surveyed { source: index, survey }

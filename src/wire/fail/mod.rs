@@ -49,6 +49,7 @@ points! {
     LockHeld, "lock.held", "The site's lock is ours, and nothing has been done under it.";
     LeftoverRemove, "leftover.remove", "A file in the making that a killed process left is about to be removed.";
     LedgerOpen, "ledger.open", "The ledger is about to be made, or brought up to date.";
+    ProbeWritten, "probe.written", "A file that tries out whether a folder tells of changes is there, and about to be removed.";
     SourceLook, "source.look", "A source has been looked at, and nothing has been done about what was found.";
     ClaimFolder, "claim.folder", "The folder of claimed files is about to be made.";
     ClaimRename, "claim.rename", "A file is about to be claimed.";

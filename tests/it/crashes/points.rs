@@ -58,6 +58,15 @@ fn a_release_build_has_no_fail_point_and_does_not_know_the_variable() {
 }
 
 #[test]
+fn the_page_on_reliability_tells_of_every_point() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reliability.md")).unwrap();
+    for point in Point::ALL {
+        let line = format!("| `{}` | {} |", point.name(), point.what());
+        assert!(page.contains(&line), "docs/reliability.md lacks the line\n{line}");
+    }
+}
+
+#[test]
 fn a_debug_build_records_its_points_and_is_killed_where_it_is_told() {
     let site = Site::with_mapping("a", MAPPING);
     site.write("a.csv", "id\n1\n");
