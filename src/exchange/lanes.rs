@@ -25,7 +25,7 @@ const MOST_IN_A_DATABASE: usize = 2;
 /// A table of a database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId {
-    /// The database's file.
+    /// The database: an SQLite file, or the server and name of another one.
     pub database: PathBuf,
     /// The table, in small letters, as databases do not tell them apart.
     pub table: String,

@@ -13,7 +13,7 @@ use super::{
     Engine, EngineError, Observer,
     deliver::{Fault, Mode},
     lanes::Lanes,
-    rows::{Written, write_all},
+    rows::{Written, finish, write_all},
     take::{Job, TakenFile},
 };
 use crate::{
@@ -261,11 +261,11 @@ impl Engine {
         let target = self.targets.get(&self.site.settings, connection)?;
         let schema = job.plan.row_schema(&work.seal.layout);
         let load = LoadId { site: &self.identity.id, delivery: job.id };
-        let _turn = self.site.settings.connection(connection).map(|found| self.targets.turn(&found.path));
+        let _turn = self.site.settings.connection(connection).and_then(|found| self.targets.turn(found));
         let Begun::Open(mut open) = target.begin(load, &job.plan.table, schema)? else { return all() };
         let mut refusals = Vec::new();
         let written = write_all(&mut *open, work.rows()?, None, &mut refusals, &mut |_| {})?;
-        if !matches!(written, Written::All) {
+        if !matches!(written, Written::All) || !finish(&mut *open, &mut work, &mut refusals)? {
             return all();
         }
         let no_parent =

@@ -19,7 +19,7 @@ use crate::{
     mapping::plan::Plan,
     model::{Batch, ContentHash, Outcome, Reason, Reject, Rule, Tally, Violation},
     rejects::{self, Context, RejectIds},
-    targets::{self, Begun, Committed, Load, LoadId, RowRefusal, TargetError},
+    targets::{self, Begun, Committed, Load, LoadId, Refusal, RowRefusal, TargetError},
     validate::{ValidateError, WorkFile, keys::KeyIndex},
     wire::{
         AtomicFile, WireError,
@@ -27,9 +27,8 @@ use crate::{
     },
 };
 
-/// Rows that the target may refuse one by one; a file with more is refused whole, as the table is then not what the
-/// mapping thinks it is.
-pub const MOST_TARGET_REJECTS: usize = 1_000;
+/// Rows that the target may refuse one by one; a file with more is refused whole.
+pub use crate::targets::MOST_REFUSALS as MOST_TARGET_REJECTS;
 
 /// What is said of a delivery whose load had been committed when the process ended, or the reply to the commit was lost.
 const IN_ALREADY: &str = "the database had the rows already; only recorded now";
@@ -84,7 +83,7 @@ impl Engine {
         let target = self.targets.get(settings, connection)?;
         let schema = job.plan.row_schema(&work.seal.layout);
         let load = LoadId { site: &self.identity.id, delivery: job.id };
-        let turn = settings.connection(connection).map(|found| self.targets.turn(&found.path));
+        let turn = settings.connection(connection).and_then(|found| self.targets.turn(found));
         // Nothing is begun that would keep the engine from ending; what is begun is finished.
         if self.is_stopping() {
             return Err(Fault::Stopped);
@@ -181,6 +180,10 @@ impl Engine {
                 write_all(&mut *open, batches, batching.as_mut(), &mut refusals, &mut progress)
             })?
         };
+        let written = match written {
+            Written::All if !finish(&mut *open, work, &mut refusals)? => Written::TooMany,
+            written => written,
+        };
         match written {
             Written::All => {}
             Written::TooMany => {
@@ -210,7 +213,8 @@ impl Engine {
                 return Ok(withheld);
             }
         };
-        let note = [note, known].into_iter().flatten().reduce(|note, known| format!("{note}; {known}"));
+        let notes = [note, known, open.note()].into_iter().flatten();
+        let note = notes.reduce(|note, more| format!("{note}; {more}"));
         let rejected = work.seal.rejected + refusals.len() as u64;
         let counts = open.counts();
         let tally = Tally {
@@ -450,6 +454,36 @@ fn too_many(refusals: &[RowRefusal], nothing_loaded: bool) -> String {
 fn note_added(part: &mut Option<Part>) {
     if let Some(part) = part {
         part.refused = 0;
+    }
+}
+
+/// Has the target write what it put aside; false when it refuses too many rows.
+pub(super) fn finish(
+    open: &mut dyn Load,
+    work: &mut WorkFile,
+    refusals: &mut Vec<RowRefusal>,
+) -> Result<bool, Fault> {
+    let mut late: BTreeMap<u64, Refusal> = open.finish()?.into_iter().collect();
+    if refusals.len() + late.len() > MOST_TARGET_REJECTS && !refusals.is_empty() {
+        return Ok(false);
+    }
+    // Only the work file knows where those records stand.
+    if !late.is_empty() {
+        for batch in work.rows()? {
+            for origin in batch?.origins {
+                refusals.extend(late.remove(&origin.record).map(|refusal| refusal.of(origin)));
+            }
+            if late.is_empty() {
+                break;
+            }
+        }
+    }
+    match late.keys().next() {
+        Some(record) => Err(Fault::Lasting(format!(
+            "the database refused record {record}, which was not loaded into it; this is a mistake in Wharf: please \
+             report it"
+        ))),
+        None => Ok(refusals.len() <= MOST_TARGET_REJECTS),
     }
 }
 

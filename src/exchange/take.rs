@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ledger::{Answer, Event, Stop, Taken},
-    mapping::{Choice, OrderKey, Plan},
+    mapping::{Choice, Connection, OrderKey, Plan},
     model::{ContentHash, DeliveryId, FileName, Outcome, Reason, Tally},
     wire::{self, Copied, FileStamp, WireError},
 };
@@ -369,7 +369,7 @@ impl Engine {
     pub(super) fn lane(&self, plan: &Plan) -> LaneId {
         let connection = self.site.settings.connection(plan.connection.as_deref());
         LaneId {
-            database: connection.map(|found| found.path.clone()).unwrap_or_default(),
+            database: connection.map(Connection::place).unwrap_or_default(),
             table: plan.table.table.to_lowercase(),
         }
     }

@@ -8,9 +8,10 @@ use std::{
 
 use super::locked;
 use crate::{
-    mapping::Settings,
+    mapping::{Connection, Settings},
     targets::{
         Target, TargetError,
+        postgres::PostgresTarget,
         sqlite::{SqliteOptions, SqliteTarget},
     },
 };
@@ -27,14 +28,19 @@ pub fn open(settings: &Settings, connection: Option<&str>) -> Result<Arc<dyn Tar
             "wharf.toml has no connection `{name}`; run `wharf check`"
         )));
     };
-    let options = SqliteOptions {
-        loads_table: found.loads_table.clone(),
-        cache_bytes: settings.max_memory_bytes / 4 / (1 + settings.connections.len() as u64),
-        busy_timeout: settings.busy_timeout,
-        // The site's own database lies in its store, which the first engine makes.
-        folder_follows: connection.is_none(),
-    };
-    Ok(Arc::new(SqliteTarget::open(&found.path, options)?))
+    match found {
+        Connection::Sqlite { path, loads_table } => {
+            let options = SqliteOptions {
+                loads_table: loads_table.clone(),
+                cache_bytes: settings.max_memory_bytes / 4 / (1 + settings.connections.len() as u64),
+                busy_timeout: settings.busy_timeout,
+                // The site's own database lies in its store, which the first engine makes.
+                folder_follows: connection.is_none(),
+            };
+            Ok(Arc::new(SqliteTarget::open(path, options)?))
+        }
+        Connection::Postgres(options) => Ok(Arc::new(PostgresTarget::new((**options).clone()))),
+    }
 }
 
 /// The targets of a site.
@@ -61,9 +67,13 @@ impl Targets {
         Ok(target)
     }
 
-    /// Waits until nobody else of this engine writes to the database. An SQLite file has one writer at a time, and
-    /// waiting for each other in it would count as a fault.
-    pub(super) fn turn(&self, database: &Path) -> WriteTurn<'_> {
+    /// Waits until nobody else of this engine writes to the database, where that has one writer at a time, as an SQLite
+    /// file has: waiting for each other in it would count as a fault.
+    pub(super) fn turn(&self, database: &Connection) -> Option<WriteTurn<'_>> {
+        database.has_one_writer().then(|| self.wait_for(&database.place()))
+    }
+
+    fn wait_for(&self, database: &Path) -> WriteTurn<'_> {
         let mut writing = locked(&self.writing);
         while writing.contains(database) {
             writing = self.written.wait(writing).unwrap_or_else(PoisonError::into_inner);

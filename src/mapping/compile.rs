@@ -13,6 +13,7 @@ use super::{
     checks,
     columns::{self, Around, Compiled, Computed},
     computed::Names,
+    connection::Connection,
     document::{Document, Step},
     expect,
     findings::Findings,
@@ -23,9 +24,7 @@ use super::{
     pattern::NamePattern,
     plan::{Check, Filter, Lookup, LookupTable, Plan},
     problem::{Problem, Problems},
-    schema,
-    settings::Connection,
-    target,
+    schema, target,
     written::{ColumnWritten, Texts, Written},
 };
 use crate::{

@@ -3,12 +3,12 @@
 use indexmap::IndexMap;
 
 use super::{
+    connection::Connection,
     document::Step,
     expect,
     findings::Findings,
-    names::{self, Named},
+    names::{self, Dialect, Named},
     plan::{Lookup, LookupSource, LookupTable},
-    settings::Connection,
     target,
     written::{ColumnWritten, LookupKeyWritten, LookupWritten},
 };
@@ -100,13 +100,20 @@ impl<'a> Lookups<'a> {
                 None
             }
             (Some(table), None) => {
-                if let Err((message, help)) = names::check(Named::Table, table) {
-                    findings.value(&at("table"), &message, help);
-                }
                 if let Some(name) = &written.connection
                     && let Some((message, help)) = target::unknown_connection(name, self.connections)
                 {
                     findings.value(&at("connection"), &message, Some(&help));
+                }
+                let dialect = match written.connection.as_deref().or(self.own) {
+                    Some(name) => self.connections.get(name).map(Connection::dialect),
+                    None => Some(Dialect::Sqlite),
+                };
+                // Of a connection that is not there nobody knows what names it takes.
+                if let Some(Err((message, help))) =
+                    dialect.map(|dialect| names::check_table(Named::Table, table, dialect))
+                {
+                    findings.value(&at("table"), &message, help);
                 }
                 let connection = written.connection.as_deref().or(self.own).map(str::to_owned);
                 Some(LookupSource::Table { connection, table: table.clone() })

@@ -14,6 +14,7 @@ mod checks;
 mod columns;
 pub mod compile;
 mod computed;
+pub mod connection;
 pub mod document;
 mod duration;
 mod expect;
@@ -47,12 +48,13 @@ use thiserror::Error;
 
 pub use catalog::{Catalog, Choice, Entry};
 pub use compile::compile;
+pub use connection::Connection;
 pub use nearest::nearest;
 pub use order::{Order, OrderKey};
 pub use pattern::{Captures, NamePattern};
 pub use plan::Plan;
 pub use problem::{Look, Place, Problem, Problems};
-pub use settings::{Connection, RunSettings, Settings};
+pub use settings::{RunSettings, Settings};
 pub use site::Site;
 
 /// Why there is no plan.

@@ -6,6 +6,8 @@ use crate::model::printable;
 const MAX_CHARACTERS: usize = 128;
 /// Tables and columns that begin so are the program's own.
 const OWN_PREFIX: &str = "_wharf";
+/// PostgreSQL cuts what is longer off (NAMEDATALEN).
+const POSTGRES_BYTES: usize = 63;
 /// Tables that begin so are SQLite's own.
 const SQLITE_PREFIX: &str = "sqlite_";
 
@@ -22,6 +24,15 @@ pub enum Named {
     LoadsTable,
 }
 
+/// Whose rules the names of tables follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite's: a name is a name.
+    Sqlite,
+    /// PostgreSQL's: a schema may stand before it.
+    Postgres,
+}
+
 /// What is wrong with a name, and what to do.
 pub type NameProblem = (String, Option<&'static str>);
 
@@ -32,7 +43,6 @@ pub type NameProblem = (String, Option<&'static str>);
 pub fn check(named: Named, name: &str) -> Result<(), NameProblem> {
     let begins =
         |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
-    let is_table = matches!(named, Named::Table | Named::LoadsTable);
     if name.trim().is_empty() {
         return Err(("this name is empty".to_owned(), None));
     }
@@ -45,16 +55,6 @@ pub fn check(named: Named, name: &str) -> Result<(), NameProblem> {
     if name.trim() != name {
         return Err(("this name begins or ends with white space".to_owned(), None));
     }
-    if is_table && name.contains('.') {
-        let help = "name the table alone; a database of its own is a connection";
-        return Err(("SQLite has no schemas: a table's name has no `.`".to_owned(), Some(help)));
-    }
-    if is_table && begins(SQLITE_PREFIX) {
-        return Err((
-            format!("tables that begin with `{SQLITE_PREFIX}` are SQLite's own"),
-            Some("choose another name"),
-        ));
-    }
     if named != Named::LoadsTable && begins(OWN_PREFIX) {
         return Err((
             format!("names that begin with `{OWN_PREFIX}` are reserved"),
@@ -64,6 +64,44 @@ pub fn check(named: Named, name: &str) -> Result<(), NameProblem> {
     Ok(())
 }
 
+/// Checks the name of a table in a database of this dialect.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_table(named: Named, name: &str, dialect: Dialect) -> Result<(), NameProblem> {
+    match dialect {
+        Dialect::Sqlite => {
+            check(named, name)?;
+            if name.contains('.') {
+                let help = "name the table alone; a database of its own is a connection";
+                return Err(("SQLite has no schemas: a table's name has no `.`".to_owned(), Some(help)));
+            }
+            if name.get(..SQLITE_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(SQLITE_PREFIX)) {
+                return Err((
+                    format!("tables that begin with `{SQLITE_PREFIX}` are SQLite's own"),
+                    Some("choose another name"),
+                ));
+            }
+            Ok(())
+        }
+        Dialect::Postgres => {
+            let (schema, table) =
+                name.split_once('.').map_or((None, name), |(schema, table)| (Some(schema), table));
+            check(named, table)?;
+            schema.map_or(Ok(()), |schema| check(Named::LoadsTable, schema))?;
+            let help = "write `table` or `schema.table`";
+            if table.contains('.') {
+                return Err(("this name has more than one `.`".to_owned(), Some(help)));
+            }
+            if [schema.unwrap_or_default(), table].iter().any(|part| part.len() > POSTGRES_BYTES) {
+                let message = format!("PostgreSQL keeps names of {POSTGRES_BYTES} bytes at most");
+                return Err((message, Some("choose a shorter name")));
+            }
+            Ok(())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,10 +109,13 @@ mod tests {
     #[test]
     fn ordinary_names_of_all_languages_are_taken() {
         for name in ["orders", "Order No", "Größe", "select", "注文", "a-b", &"x".repeat(128)] {
-            assert_eq!(check(Named::Table, name), Ok(()), "{name}");
+            assert_eq!(check_table(Named::Table, name, Dialect::Sqlite), Ok(()), "{name}");
         }
         assert_eq!(check(Named::Column, "net.total"), Ok(()));
-        assert_eq!(check(Named::LoadsTable, "_wharf_loads"), Ok(()));
+        assert_eq!(check_table(Named::LoadsTable, "_wharf_loads", Dialect::Sqlite), Ok(()));
+        for name in ["orders", "sales.orders", "Sales Dept.Größe", "sqlite_x"] {
+            assert_eq!(check_table(Named::Table, name, Dialect::Postgres), Ok(()), "{name}");
+        }
     }
 
     #[test]
@@ -82,9 +123,12 @@ mod tests {
         for name in
             ["", " ", "a\0b", "a\nb", " a", "main.orders", "SQLite_x", "_Wharf_loads", &"x".repeat(129)]
         {
-            assert!(check(Named::Table, name).is_err(), "{name}");
+            assert!(check_table(Named::Table, name, Dialect::Sqlite).is_err(), "{name}");
         }
         assert!(check(Named::Column, "_wharf_x").is_err());
-        assert!(check(Named::LoadsTable, "a.b").is_err());
+        assert!(check_table(Named::LoadsTable, "a.b", Dialect::Sqlite).is_err());
+        for name in ["a.b.c", ".a", "a.", "a. b", "_wharf_x", "s._wharf_x", &"x".repeat(64), "a\0.b"] {
+            assert!(check_table(Named::Table, name, Dialect::Postgres).is_err(), "{name}");
+        }
     }
 }

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    connection::{self, Connection, ConnectionWritten},
     findings::Findings,
-    names::{self, Named},
     source::{self, SourceWritten},
 };
 use crate::sources::folder::FolderOptions;
@@ -85,23 +85,6 @@ fn busy_seconds() -> u64 {
     5
 }
 
-/// `[connections.NAME]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub struct ConnectionWritten {
-    /// The database: `sqlite:PATH`, the path from the site's folder.
-    #[schemars(required)]
-    pub url: Option<String>,
-    /// The table in which the database remembers what was loaded into it.
-    #[serde(default = "loads_table")]
-    pub loads_table: String,
-}
-
-fn loads_table() -> String {
-    LOADS_TABLE.to_owned()
-}
-
 /// `[run]`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -141,14 +124,10 @@ fn at_once() -> usize {
     4
 }
 
-/// The loads table of a connection that names none.
-pub const LOADS_TABLE: &str = "_wharf_loads";
 /// The site's own database, in its store.
 const WAREHOUSE: &str = "warehouse.db";
 /// With less, the buffers of one delivery would not fit.
 const LEAST_MEMORY_BYTES: u64 = 64_000_000;
-/// The scheme of the databases that can be loaded into.
-const SQLITE: &str = "sqlite:";
 
 /// What `wharf.toml` comes to. Paths are absolute or start at the process's folder, like the site's own.
 #[derive(Clone, Debug)]
@@ -184,15 +163,6 @@ pub struct RunSettings {
     pub at_once: usize,
 }
 
-/// A database to load into.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// The table in which it remembers what was loaded.
-    pub loads_table: String,
-}
-
 impl Settings {
     /// What `written` comes to in the site at `dir`; all that makes no sense goes to `findings`.
     pub(super) fn new(dir: &Path, written: SiteWritten, findings: &mut Findings<'_>) -> Self {
@@ -212,12 +182,12 @@ impl Settings {
         });
         let mut connections = IndexMap::new();
         for (name, connection) in written.connections {
-            if let Some(connection) = connect(dir, &name, connection, findings) {
+            if let Some(connection) = connection::connect(dir, &name, connection, findings) {
                 connections.insert(name, connection);
             }
         }
         let folder = dir.join(store.path);
-        let warehouse = Connection { path: folder.join(WAREHOUSE), loads_table: LOADS_TABLE.to_owned() };
+        let warehouse = Connection::sqlite(folder.join(WAREHOUSE));
         let sources = source::sources(dir, &folder, written.sources, findings);
         let RunWritten { attempts, retry_seconds, at_once } = written.run;
         Self {
@@ -242,48 +212,6 @@ impl Settings {
     #[must_use]
     pub fn connection(&self, name: Option<&str>) -> Option<&Connection> {
         name.map_or(Some(&self.warehouse), |name| self.connections.get(name))
-    }
-}
-
-fn connect(
-    dir: &Path,
-    name: &str,
-    written: ConnectionWritten,
-    findings: &mut Findings<'_>,
-) -> Option<Connection> {
-    let path = ["connections".into(), name.into()];
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
-        findings.key(&path, "a connection is named by letters, digits, `_` and `-`", None);
-    }
-    let at = |key| [path.as_slice(), &[key]].concat();
-    if let Err((message, help)) = names::check(Named::LoadsTable, &written.loads_table) {
-        findings.value(&at("loads_table".into()), &message, help);
-    }
-    let url = written.url?;
-    match sqlite_path(&url) {
-        Ok(file) => Some(Connection { path: dir.join(file), loads_table: written.loads_table }),
-        Err(message) => {
-            findings.value(
-                &at("url".into()),
-                message,
-                Some("write sqlite:PATH, such as \"sqlite:data/warehouse.db\""),
-            );
-            None
-        }
-    }
-}
-
-/// The path of a `sqlite:PATH` address.
-fn sqlite_path(url: &str) -> Result<&str, &'static str> {
-    let Some(path) = url.strip_prefix(SQLITE) else {
-        return Err("only SQLite databases can be loaded into");
-    };
-    match path {
-        "" => Err("the path is missing"),
-        ":memory:" => Err("a database in memory would forget what was loaded"),
-        _ if path.starts_with("//") => Err("the path stands right behind `sqlite:`"),
-        _ if path.contains(['\0', '?']) => Err("this is not a path"),
-        _ => Ok(path),
     }
 }
 
@@ -339,15 +267,5 @@ mod tests {
             assert!(bytes(text).unwrap_err().contains("not a size"), "{text}");
         }
         assert!(bytes("63MB").unwrap_err().contains("less than"));
-    }
-
-    #[test]
-    fn only_a_path_to_a_sqlite_file_is_an_address() {
-        assert_eq!(sqlite_path("sqlite:data/w.db"), Ok("data/w.db"));
-        assert_eq!(sqlite_path("sqlite:/srv/w.db"), Ok("/srv/w.db"));
-        for url in ["postgres://x", "sqlite:", "sqlite::memory:", "sqlite://x.db", "w.db", "sqlite:x?mode=ro"]
-        {
-            assert!(sqlite_path(url).is_err(), "{url}");
-        }
     }
 }

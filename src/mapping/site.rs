@@ -188,7 +188,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::mapping::catalog::Choice;
+    use crate::mapping::{Connection, catalog::Choice};
 
     const MAPPING: &str = "match = 'orders*'\n[format]\ntype = 'csv'\n[target]\nconnection = 'w'\ntable = 't'\n\
                            key = 'id'\n[columns]\nid = {}\n";
@@ -211,8 +211,8 @@ mod tests {
         assert_eq!(site.settings.max_memory_bytes, 256_000_000);
         assert_eq!(site.settings.report_max, 100_000);
         let warehouse = site.settings.connection(None).unwrap();
-        assert_eq!(warehouse.path, dir.path().join("var/warehouse.db"));
-        assert_eq!(warehouse.loads_table, "_wharf_loads");
+        assert_eq!(*warehouse, Connection::sqlite(dir.path().join("var/warehouse.db")));
+        assert_eq!(warehouse.loads_table(), "_wharf_loads");
         let names: Vec<&str> = site.settings.sources.iter().map(|source| source.name.as_str()).collect();
         assert_eq!(names, ["inbox"]);
         let run = site.settings.run;
@@ -231,7 +231,8 @@ mod tests {
             ("mappings/inbound/README.md", b"x"),
         ]);
         let site = Site::open(dir.path()).unwrap();
-        assert_eq!(site.settings.connection(Some("w")).unwrap().path, dir.path().join("db/w.db"));
+        let file = dir.path().join("db/w.db");
+        assert_eq!(*site.settings.connection(Some("w")).unwrap(), Connection::sqlite(file));
         assert_eq!(site.settings.threads.unwrap().get(), 2);
         assert!(site.catalog.problems().is_empty());
         assert!(
@@ -389,7 +390,7 @@ mod tests {
     #[test]
     fn all_problems_of_the_settings_are_reported_at_once() {
         let settings = "[store]\nmax_memroy = '1GB'\npath = ''\nreport_max = 0\nmax_memory = '1MB'\n\
-                        [connections.a]\nurl = 'postgres://x'\n[connections.'b c']\nurl = 'sqlite:'\nloads_table = 'a.b'\n\
+                        [connections.a]\nurl = 'mysql://x'\n[connections.'b c']\nurl = 'sqlite:'\nloads_table = 'a.b'\n\
                         [connections.c]\n[run]\nattempts = 0\nat_once = 65\nretry_seconds = '5'\n[sources.a]\n\
                         [sources.b]\nfolder = 'in'\nafter = 'burn'\nsettle_seconds = 86401\nevery = '1w'\n";
         let dir = site(&[("wharf.toml", settings.as_bytes())]);

@@ -5,11 +5,11 @@ use indexmap::IndexMap;
 use super::{
     check::Checked,
     columns::Compiled,
+    connection::Connection,
     document::Step,
     expect,
     findings::Findings,
     names::{self, Named},
-    settings::{Connection, LOADS_TABLE},
     written::{MarkType, TargetWritten, Texts, VanishedWord, VanishedWritten},
 };
 use crate::{
@@ -23,22 +23,24 @@ pub fn check(
     connections: &IndexMap<String, Connection>,
     findings: &mut Findings<'_>,
 ) {
-    let mut loads_table = LOADS_TABLE;
+    let mut database = None;
     if let Some(name) = &written.connection {
-        match connections.get(name) {
-            Some(connection) => loads_table = &connection.loads_table,
-            None => {
-                if let Some((message, help)) = unknown_connection(name, connections) {
-                    findings.value(&["target".into(), "connection".into()], &message, Some(&help));
-                }
-            }
+        database = connections.get(name);
+        if let Some((message, help)) = unknown_connection(name, connections) {
+            findings.value(&["target".into(), "connection".into()], &message, Some(&help));
         }
     }
     let Some(table) = &written.table else { return };
     let path = ["target".into(), "table".into()];
-    if let Err((message, help)) = names::check(Named::Table, table) {
+    // Of a connection that is not there nobody knows what names it takes.
+    if written.connection.is_some() && database.is_none() {
+        return;
+    }
+    let site = Connection::sqlite("");
+    let database = database.unwrap_or(&site);
+    if let Err((message, help)) = names::check_table(Named::Table, table, database.dialect()) {
         findings.value(&path, &message, help);
-    } else if table.eq_ignore_ascii_case(loads_table) {
+    } else if database.is_loads_table(table) {
         findings.value(&path, "this is the table in which the connection remembers its loads", None);
     }
 }

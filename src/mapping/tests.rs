@@ -27,7 +27,7 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Plan, Problems> {
-    let warehouse = Connection { path: "w.db".into(), loads_table: "loads".to_owned() };
+    let warehouse = Connection::Sqlite { path: "w.db".into(), loads_table: "loads".to_owned() };
     let connections = IndexMap::from([("warehouse".to_owned(), warehouse)]);
     let name = path.file_stem().unwrap().to_str().unwrap();
     let text = fs::read_to_string(path).unwrap();

@@ -14,14 +14,18 @@
 
 mod capabilities;
 mod comparison;
+mod identifier;
 mod mirror;
+pub mod postgres;
 mod progress;
+mod refusal;
 pub mod sqlite;
 
 pub use capabilities::Capability;
 pub use comparison::{Change, Comparison, Difference, DifferenceKind, Differences};
 pub use mirror::{MOST_SCOPES, Mirror, Vanished, Vanishing};
 pub use progress::{Commit, Mark, Progress, Remembered};
+pub use refusal::{MISSING_PARENT, MOST_REFUSALS, Refusal, RowRefusal};
 
 use std::ops::ControlFlow;
 
@@ -30,7 +34,7 @@ use arrow_schema::SchemaRef;
 use thiserror::Error;
 
 use crate::{
-    model::{Batch, ContentHash, DeliveryId, Origin, Rule, Tally, value::ValueType},
+    model::{Batch, ContentHash, DeliveryId, Tally, value::ValueType},
     wire::fail::{self, Point},
 };
 
@@ -112,10 +116,6 @@ pub struct TableSpec {
     /// How much of a delivery one transaction holds; never [`Commit::Batch`] in mode mirror.
     pub commit: Commit,
 }
-
-/// What every target says of a row whose foreign key refers to a row that is not there. By these words such rejects are known
-/// again, however long they were kept.
-pub const MISSING_PARENT: &str = "refers to a row that is not there (a foreign key of the table)";
 
 /// Which delivery a load belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,9 +262,24 @@ pub trait Load: Send {
     /// A fault; the load is then lost and must be begun again.
     fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError>;
 
-    /// The counts so far: inserted, updated, unchanged, superseded and deleted are filled, nothing else. Those of a resumed
-    /// load hold what was counted before it was cut off.
+    /// Writes what was put aside until more rows are known: after the last batch, and before each mark, and before anything
+    /// else is asked. The rows that the database refuses are given by the numbers of their records. A target that has written
+    /// every row already does nothing. Beyond [`MOST_REFUSALS`] it need not look for more.
+    ///
+    /// # Errors
+    /// A fault; the load is then lost and must be begun again.
+    fn finish(&mut self) -> Result<Vec<(u64, Refusal)>, TargetError> {
+        Ok(Vec::new())
+    }
+
+    /// The counts so far: inserted, updated, unchanged, superseded and deleted are filled, nothing else. Those of rows that
+    /// were put aside are known after [`Load::finish`]. Those of a resumed load hold what was counted before it was cut off.
     fn counts(&self) -> Tally;
+
+    /// What a person should know of how the table took the rows, though nothing is wrong; after [`Load::finish`].
+    fn note(&self) -> Option<String> {
+        None
+    }
 
     /// With [`Commit::Batch`]: makes durable what was written since the last mark, together with this one and the counts so
     /// far, in one transaction; the load goes on in another one. What was refused up to here must be kept durably before, as
@@ -312,21 +327,6 @@ pub trait Load: Send {
     /// # Errors
     /// A fault; whether it happened is then found out by beginning again.
     fn commit(self: Box<Self>) -> Result<(), TargetError>;
-}
-
-/// A row that the database would not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowRefusal {
-    /// Where the row came from.
-    pub origin: Origin,
-    /// [`Rule::Key`] when its key exists in mode insert, else [`Rule::Target`].
-    pub rule: Rule,
-    /// The column concerned, when the database names one: an index into the spec's columns.
-    pub column: Option<u16>,
-    /// What the database said, made from its code and the constraint's name, never from the row's values.
-    pub message: String,
-    /// What a trigger of the table said in its own words; it may quote the row's values.
-    pub said: Option<String>,
 }
 
 /// What the database says about itself.

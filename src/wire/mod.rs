@@ -12,6 +12,7 @@ pub mod fail;
 pub mod folder;
 pub mod handle;
 pub mod lock;
+pub mod secret;
 pub mod spool;
 pub mod stamp;
 
@@ -20,4 +21,5 @@ pub use copy::{Copied, copy_hashed, discard, hash_file, sync_all};
 pub use error::WireError;
 pub use handle::FolderHandle;
 pub use lock::{Holder, SiteLock};
+pub use secret::{Secret, SecretSource};
 pub use stamp::{FileStamp, open_regular};

@@ -25,6 +25,8 @@ mod mapping_cli;
 mod mapping_expressions;
 mod mirrors;
 mod postgres;
+mod postgres_loading;
+mod postgres_reaching;
 mod previewing;
 mod readme;
 mod reconciling;

@@ -5,7 +5,7 @@ use arrow_schema::SchemaRef;
 use rusqlite::{Connection, Row, types::ValueRef};
 
 use super::{
-    errors::{self, Faults},
+    errors::Faults,
     fit,
     load::contract,
     lookup::{Decision, Lookup},
@@ -17,8 +17,8 @@ use super::{
 use crate::{
     model::{Batch, Tally, value},
     targets::{
-        Change, Comparison, Difference, DifferenceKind, Differences, Fit, Mode, RowRefusal, TableSpec,
-        TargetError, Vanishing,
+        Change, Comparison, Difference, DifferenceKind, Differences, Fit, Mode, Refusal, RowRefusal,
+        TableSpec, TargetError, Vanishing,
     },
 };
 
@@ -147,7 +147,7 @@ impl Comparison for SqliteComparison {
         let mut refusals = Vec::new();
         for ((row, decision), origin) in decisions.into_iter().enumerate().zip(&batch.origins) {
             if self.mode == Mode::Insert && decision != Decision::Insert {
-                refusals.push(errors::known_key().of(*origin));
+                refusals.push(Refusal::known_key().of(*origin));
                 continue;
             }
             let kind = match decision {

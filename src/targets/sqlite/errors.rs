@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::{
-    model::{Origin, Rule, printable},
-    targets::{MISSING_PARENT, Mode, RowRefusal, TargetError},
+    model::printable,
+    targets::{MISSING_PARENT, Mode, Refusal, TargetError},
 };
 
 /// Makes errors about one database.
@@ -144,27 +144,6 @@ impl Faults {
     }
 }
 
-/// What SQLite says about one row.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// The rule it broke.
-    pub rule: Rule,
-    /// The column concerned: an index into the spec's columns.
-    pub column: Option<u16>,
-    /// The rest of a sentence that begins with the column or "the record".
-    pub message: String,
-    /// What the table's own trigger said, which may quote the row's values.
-    pub said: Option<String>,
-}
-
-impl Refusal {
-    /// The refusal of the row that came from there.
-    pub(super) fn of(self, origin: Origin) -> RowRefusal {
-        let Self { rule, column, message, said } = self;
-        RowRefusal { origin, rule, column, message, said }
-    }
-}
-
 /// Tells refusals of rows of one table.
 #[derive(Clone, Debug)]
 pub(super) struct Refusals {
@@ -193,7 +172,7 @@ impl Refusals {
         let text = text(error);
         let named = text.split_once(": ").map_or("", |(_, named)| named);
         let column = self.columns.iter().find(|(_, name)| name == named).map(|(at, _)| *at);
-        let target = |column, message| Some(Refusal { rule: Rule::Target, column, message, said: None });
+        let target = |column, message: String| Some(Refusal::target(column, message));
         let shown = || printable::short(named, 200);
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_NOTNULL if column.is_some() => {
@@ -209,12 +188,7 @@ impl Refusals {
                 target(None, format!("does not pass the table's check `{}`", shown()))
             }
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY => target(None, MISSING_PARENT.to_owned()),
-            ffi::SQLITE_CONSTRAINT_TRIGGER => Some(Refusal {
-                rule: Rule::Target,
-                column: None,
-                message: "was refused by a trigger of the table".to_owned(),
-                said: Some(printable::short(text, 200)),
-            }),
+            ffi::SQLITE_CONSTRAINT_TRIGGER => Some(Refusal::by_trigger(text)),
             ffi::SQLITE_CONSTRAINT_DATATYPE => {
                 let column = self.columns.iter().find(|(_, name)| text.ends_with(&format!(" {name}")));
                 target(column.map(|(at, _)| *at), "is not of the type that the table asks for".to_owned())
@@ -239,31 +213,17 @@ impl Refusals {
 
     fn not_unique(&self, named: &str, column: Option<u16>) -> Refusal {
         let is_key = named == self.key;
-        let (rule, message) = match self.mode {
-            Mode::Insert if is_key => return Refusal { column, ..known_key() },
-            Mode::Upsert | Mode::Mirror if is_key => {
-                (Rule::Target, "meets a row of the same key that was not there when the load looked: look at the table's triggers".to_owned())
-            }
-            _ if column.is_some() => (Rule::Target, "stands in another row of the table, where it must be unique".to_owned()),
-            _ => (Rule::Target, format!("meets another row of the table in what must be unique: `{}`", printable::short(named, 200))),
-        };
-        Refusal { rule, column, message, said: None }
+        match self.mode {
+            Mode::Insert if is_key => Refusal { column, ..Refusal::known_key() },
+            Mode::Upsert | Mode::Mirror if is_key => Refusal { column, ..Refusal::met_key() },
+            _ => Refusal::not_unique(column, named),
+        }
     }
-}
-
-/// A row whose key the table has, where it may not.
-pub(super) fn known_key() -> Refusal {
-    Refusal { rule: Rule::Key, column: None, message: "is in the table already".to_owned(), said: None }
 }
 
 /// A row that was neither written nor complained about.
 pub(super) fn ignored() -> Refusal {
-    Refusal {
-        rule: Rule::Target,
-        column: None,
-        message: "was passed over by a trigger of the table (RAISE(IGNORE))".to_owned(),
-        said: None,
-    }
+    Refusal::target(None, "was passed over by a trigger of the table (RAISE(IGNORE))")
 }
 
 /// True for an error in the statement itself: what it names is not there, or not so.
@@ -289,6 +249,7 @@ pub(super) fn text(error: &Error) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rule;
 
     fn error(code: i32, text: &str) -> Error {
         Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned()))

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{printable, value::ValueType},
-    targets::{Fit, TableSpec, TargetColumn, Vanished},
+    targets::{Fit, TableSpec, TargetColumn, Vanished, identifier::nearest},
 };
 
 /// Compares the table with what the mapping wants.
@@ -354,18 +354,4 @@ fn key(shape: &Shape, spec: &TableSpec) -> Vec<String> {
         )),
     }
     differences
-}
-
-/// The name that a mistyped one was probably meant to be.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // One slip in three letters is still recognisable; another word as long is not.
-    let name = name.to_lowercase();
-    let length = name.chars().count();
-    candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(slips, candidate)| {
-            *slips <= (length / 3).max(1) && *slips < candidate.chars().count().max(length)
-        })
-        .min_by_key(|(slips, _)| *slips)
-        .map(|(_, candidate)| candidate)
 }

@@ -2,30 +2,13 @@
 
 use rusqlite::Connection;
 
+pub(super) use crate::targets::identifier::{quoted, quoted_list};
+
 /// True when `table` has no row.
 pub(super) fn is_empty(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!("SELECT NOT EXISTS (SELECT 1 FROM {})", quoted(table)))?
         .query_row([], |row| row.get(0))
-}
-
-/// `name` as an SQL identifier.
-pub(super) fn quoted(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 2);
-    text.push('"');
-    for c in name.chars() {
-        if c == '"' {
-            text.push('"');
-        }
-        text.push(c);
-    }
-    text.push('"');
-    text
-}
-
-/// `names` as identifiers with commas between.
-pub(super) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
 /// What a statement says about rows that break a constraint.

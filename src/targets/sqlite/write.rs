@@ -7,10 +7,10 @@ use rusqlite::{CachedStatement, Connection, Error, types::ToSqlOutput};
 
 use super::{
     cells::Cells,
-    errors::{self, Faults, Refusal, Refusals},
+    errors::{self, Faults, Refusals},
     lookup::Decision,
 };
-use crate::targets::TargetError;
+use crate::targets::{Refusal, TargetError};
 
 /// The statements of a load, and what they need of a batch.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ mod mapping_expressions;
 mod mirrors;
 mod mounts;
 mod names;
+mod postgres;
 mod records;
 mod targets;
 mod trailers;

@@ -1,0 +1,300 @@
+//! One load: a transaction on a connection of its own, from BEGIN to COMMIT. Closing the connection undoes what was not
+//! committed.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+
+use super::{
+    copy::Copier,
+    encode::Encoder,
+    errors::{Failure, Faults},
+    loads::Loads,
+    plan::{Plan, contract},
+    refusals::Refusals,
+    session::Session,
+    shape::Shape,
+    stage::Staged,
+};
+use crate::{
+    model::{Batch, ContentHash, Tally},
+    targets::{Load, LoadId, Mark, Mode, Progress, Refusal, RowRefusal, TableSpec, TargetError, Vanishing},
+};
+
+/// The way that rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Straight into the table, which was empty.
+    Straight,
+    /// Into a temporary table, which holds so many by now.
+    Staged(u64),
+}
+
+/// An open load.
+pub(super) struct PostgresLoad {
+    session: Session,
+    faults: Faults,
+    loads_table: String,
+    site: String,
+    delivery: String,
+    plan: Plan,
+    refusals: Refusals,
+    way: Way,
+    counts: Tally,
+    finished: bool,
+    sealed: bool,
+    /// Something failed that the transaction has not survived.
+    lost: bool,
+}
+
+impl PostgresLoad {
+    /// A load on a connection whose transaction is open and has the delivery's row in the loads table. `shape` is that of a
+    /// table that fits `spec`.
+    pub(super) fn new(
+        session: Session,
+        faults: Faults,
+        loads_table: &str,
+        load: LoadId<'_>,
+        (spec, shape): (&TableSpec, &Shape),
+        schema: SchemaRef,
+    ) -> Result<Self, TargetError> {
+        let plan = Plan::new(spec, shape, schema)?;
+        let mut load = Self {
+            refusals: Refusals::new(spec, shape),
+            session,
+            faults,
+            loads_table: loads_table.to_owned(),
+            site: load.site.to_owned(),
+            delivery: load.delivery.to_string(),
+            plan,
+            way: Way::Straight,
+            counts: Tally::default(),
+            finished: false,
+            sealed: false,
+            lost: false,
+        };
+        load.prepare(shape).map_err(|failure| load.faults.fault(&failure))?;
+        Ok(load)
+    }
+
+    fn prepare(&mut self, shape: &Shape) -> Result<(), Failure> {
+        // What is checked by the end of a statement can be told of a row; what rows of the file refer to in one another cannot.
+        let early: Vec<&str> =
+            shape.deferrable.iter().filter(|one| !one.is_to_itself).map(|one| one.name.as_str()).collect();
+        if !early.is_empty() {
+            self.session.run(&format!("SET CONSTRAINTS {} IMMEDIATE", early.join(", ")))?;
+        }
+        let straight = self.plan.may_copy && !self.plan.folds_keys && {
+            let empty = format!("SELECT NOT EXISTS (SELECT FROM {})", self.plan.table);
+            self.session.row(&empty, &[])?.try_get(0)?
+        };
+        if !straight {
+            self.session.run(&self.plan.create_stage())?;
+            self.way = Way::Staged(0);
+        }
+        Ok(())
+    }
+
+    /// Goes on after what was committed.
+    pub(super) fn resume(&mut self, progress: &Progress) {
+        self.counts = progress.counts;
+    }
+
+    fn loads(&self) -> Loads<'_> {
+        Loads(&self.loads_table)
+    }
+
+    /// What follows on a lost transaction would not be undone with it.
+    fn still_open(&self) -> Result<(), TargetError> {
+        if self.lost || self.session.is_closed() { Err(self.faults.lost()) } else { Ok(()) }
+    }
+
+    /// The fault that a failure stands for, which ends the load.
+    fn fail(&mut self, failure: &Failure) -> TargetError {
+        self.lost = true;
+        self.faults.fault(failure)
+    }
+
+    /// Sends rows the way they go; those that it is not for are given back.
+    fn send(&mut self, rows: &RecordBatch, records: &[u64]) -> Result<Vec<(usize, Refusal)>, TargetError> {
+        let other = || contract("a batch has other columns than the load began with");
+        let columns = &self.plan.columns;
+        if self.way == Way::Straight {
+            let encoder = Encoder::new(rows, columns, None).ok_or_else(other)?;
+            let copier = Copier {
+                session: &self.session,
+                sql: &self.plan.copy(),
+                refusals: &self.refusals,
+                leaves_known_keys: self.plan.mode == Mode::Upsert,
+            };
+            let copied = copier.copy(&encoder, rows.num_rows(), columns);
+            let copied = copied.map_err(|failure| self.fail(&failure))?;
+            self.counts.inserted += copied.rows;
+            let mut refused: Vec<(usize, Refusal)> = copied.refused.into_iter().collect();
+            if !copied.left.is_empty() {
+                // Somebody else has put rows into the table meanwhile.
+                let stage = self.session.run(&self.plan.create_stage());
+                stage.map_err(|failure| self.fail(&failure))?;
+                self.way = Way::Staged(0);
+                refused.extend(self.send_some(rows, records, &copied.left)?);
+            }
+            return Ok(refused);
+        }
+        self.stage(rows, records)
+    }
+
+    fn send_some(
+        &mut self,
+        rows: &RecordBatch,
+        records: &[u64],
+        picked: &[usize],
+    ) -> Result<Vec<(usize, Refusal)>, TargetError> {
+        let other = || contract("a batch is too large");
+        let indices = picked.iter().map(|row| u32::try_from(*row)).collect::<Result<Vec<_>, _>>();
+        let indices = arrow_array::UInt32Array::from(indices.map_err(|_| other())?);
+        let rows = arrow_select::take::take_record_batch(rows, &indices).map_err(|_| other())?;
+        let records: Vec<u64> = picked.iter().filter_map(|row| records.get(*row).copied()).collect();
+        let refused = self.stage(&rows, &records)?;
+        Ok(refused.into_iter().filter_map(|(row, refusal)| Some((*picked.get(row)?, refusal))).collect())
+    }
+
+    fn stage(&mut self, rows: &RecordBatch, records: &[u64]) -> Result<Vec<(usize, Refusal)>, TargetError> {
+        let other = || contract("a batch has other columns than the load began with");
+        let columns = &self.plan.columns;
+        let encoder = Encoder::new(rows, columns, Some(records)).ok_or_else(other)?;
+        let copier = Copier {
+            session: &self.session,
+            sql: &self.plan.copy_staged(),
+            refusals: &self.refusals,
+            leaves_known_keys: false,
+        };
+        let copied = copier.copy(&encoder, rows.num_rows(), columns);
+        let copied = copied.map_err(|failure| self.fail(&failure))?;
+        if let Way::Staged(staged) = &mut self.way {
+            *staged += copied.rows;
+        }
+        Ok(copied.refused.into_iter().collect())
+    }
+}
+
+impl Load for PostgresLoad {
+    fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError> {
+        self.still_open()?;
+        if batch.rows.num_rows() != batch.origins.len() {
+            return Err(contract("a batch has rows without an origin"));
+        }
+        if batch.rows.schema_ref().fields() != self.plan.schema.fields() {
+            return Err(contract("a batch has other columns than the load began with"));
+        }
+        let records: Vec<u64> = batch.origins.iter().map(|origin| origin.record).collect();
+        let refused = self.send(&batch.rows, &records)?;
+        let refused =
+            refused.into_iter().filter_map(|(row, refusal)| Some(refusal.of(*batch.origins.get(row)?)));
+        Ok(refused.collect())
+    }
+
+    fn finish(&mut self) -> Result<Vec<(u64, Refusal)>, TargetError> {
+        self.still_open()?;
+        self.finished = true;
+        let Way::Staged(rows) = self.way else { return Ok(Vec::new()) };
+        self.way = Way::Staged(0);
+        let staged = Staged {
+            session: &self.session,
+            plan: &self.plan,
+            refusals: &self.refusals,
+            faults: &self.faults,
+            rows,
+        };
+        match staged.merge() {
+            Ok(merged) => {
+                self.counts.inserted += merged.counts.inserted;
+                self.counts.updated += merged.counts.updated;
+                self.counts.unchanged += merged.counts.unchanged;
+                self.counts.superseded += merged.counts.superseded;
+                Ok(merged.refused.into_iter().collect())
+            }
+            Err(error) => {
+                self.lost = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn counts(&self) -> Tally {
+        self.counts
+    }
+
+    fn note(&self) -> Option<String> {
+        let rewritten = self.plan.has_before_triggers && self.counts.updated > 0;
+        rewritten.then(|| {
+            format!(
+                "the table {} has triggers that can change rows before they are written: a row that they change differs \
+                 from the file's for ever, so it counts as updated each time",
+                self.plan.table
+            )
+        })
+    }
+
+    fn mark(&mut self, _mark: &Mark) -> Result<(), TargetError> {
+        Err(contract("PostgreSQL is to commit a part of a delivery"))
+    }
+
+    fn start_over(&mut self) -> Result<(), TargetError> {
+        self.counts = Tally::default();
+        Ok(())
+    }
+
+    fn present(&mut self, _keys: &RecordBatch) -> Result<(), TargetError> {
+        Err(contract("PostgreSQL is asked which keys are present"))
+    }
+
+    fn vanishing(&mut self) -> Result<Option<Vanishing>, TargetError> {
+        Ok(Some(Vanishing::default()))
+    }
+
+    fn vanish(&mut self) -> Result<(), TargetError> {
+        Ok(())
+    }
+
+    fn seal(&mut self, tally: &Tally, rejects: ContentHash) -> Result<(), TargetError> {
+        self.still_open()?;
+        if !tally.balances() {
+            return Err(contract("the tally does not balance"));
+        }
+        if !self.finished {
+            return Err(contract("the load was not finished"));
+        }
+        if let Err(failure) = self.session.run("SET CONSTRAINTS ALL IMMEDIATE") {
+            self.lost = true;
+            return Err(match self.refusals.refusal(&failure) {
+                Some(refusal) => self.faults.deferred(&refusal.message),
+                None => self.faults.fault(&failure),
+            });
+        }
+        let of = (self.site.as_str(), self.delivery.as_str());
+        let completed = self.loads().complete(&self.session, of, tally, rejects, &self.faults);
+        match completed {
+            Ok(()) => self.sealed = true,
+            Err(_) => self.lost = true,
+        }
+        completed
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<(), TargetError> {
+        self.still_open()?;
+        if !self.sealed {
+            return Err(contract("the load was not sealed"));
+        }
+        self.session.run("COMMIT").map_err(|failure| self.fail(&failure))?;
+        self.lost = true; // there is nothing more to undo
+        Ok(())
+    }
+}
+
+impl Drop for PostgresLoad {
+    /// Whoever begins again need not wait for the server to notice that the connection is closed.
+    fn drop(&mut self) {
+        if !self.lost && !self.session.is_closed() {
+            let _ = self.session.run("ROLLBACK");
+        }
+    }
+}

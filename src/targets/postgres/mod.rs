@@ -1,0 +1,197 @@
+//! PostgreSQL.
+//!
+//! A load has a connection and one transaction of its own; its row in the loads table comes first. Rows are sent by COPY in the
+//! server's binary form. Into a table that is empty they go straight; where there are rows, they wait in a temporary table
+//! until all are there, are held against the table, and only those that are new or differ are written, with the table locked
+//! against other writers from then to the end. An unchanged row is never written. A row that the database refuses is found by
+//! dividing its batch, and is left out alone.
+//!
+//! Tables that others made are taken as they are if they fit; [`Target::fit`] names every difference. Values are sent as
+//! [`kinds`] says.
+
+mod copy;
+mod encode;
+mod errors;
+mod fit;
+mod kinds;
+mod load;
+mod loads;
+mod merge;
+mod name;
+mod numeric;
+mod options;
+mod plan;
+mod refusals;
+mod session;
+mod shape;
+mod stage;
+mod tls;
+
+use arrow_schema::SchemaRef;
+
+pub use self::options::{Host, PostgresOptions, Root, SslMode, TlsOptions, UrlProblem, is_url};
+use self::{
+    errors::{Failure, Faults},
+    load::PostgresLoad,
+    loads::{Entered, Loads},
+    session::Session,
+};
+use super::{
+    Begun, Capability, Commit, Comparison, Fit, LoadId, Mode, ReadSpec, Remembered, RowSink, TableSpec,
+    Target, TargetError,
+};
+use crate::model::DeliveryId;
+pub use crate::wire::SecretSource;
+
+/// A PostgreSQL database as a target.
+#[derive(Clone, Debug)]
+pub struct PostgresTarget {
+    options: PostgresOptions,
+    faults: Faults,
+}
+
+impl PostgresTarget {
+    /// The database that is reached so. Nothing is connected yet.
+    #[must_use]
+    pub fn new(options: PostgresOptions) -> Self {
+        Self { faults: Faults::new(&options), options }
+    }
+
+    fn loads(&self) -> Loads<'_> {
+        Loads(&self.options.loads_table)
+    }
+
+    fn fault(&self, failure: &Failure) -> TargetError {
+        self.faults.fault(failure)
+    }
+
+    /// A connection in a transaction that only reads, all of it as the database is at one moment.
+    fn reading(&self) -> Result<Session, TargetError> {
+        self.begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    }
+
+    /// A connection in a transaction that writes. Whatever the server is set to, what is committed is on its disk.
+    fn writing(&self) -> Result<Session, TargetError> {
+        let session = self.begun("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
+        session
+            .run(
+                "SELECT set_config('synchronous_commit', 'on', true)
+                 WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+            )
+            .map_err(|failure| self.fault(&failure))?;
+        Ok(session)
+    }
+
+    fn begun(&self, begin: &str) -> Result<Session, TargetError> {
+        let session = Session::connect(&self.options, &self.faults)?;
+        session
+            .run(&format!(
+                "{begin}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+                self.options.lock_timeout.as_millis(),
+                self.options.statement_timeout.as_millis()
+            ))
+            .map_err(|failure| self.fault(&failure))?;
+        Ok(session)
+    }
+
+    fn looked(&self, session: &Session, spec: &TableSpec) -> Result<fit::Looked, TargetError> {
+        let mut looked =
+            fit::look(session, spec, self.loads(), &self.faults).map_err(|failure| self.fault(&failure))?;
+        if spec.mode == Mode::Mirror && !matches!(looked.fit, Fit::Misfit(_)) {
+            let line = "mode mirror is not for PostgreSQL: use upsert, or load into SQLite";
+            looked.fit = Fit::Misfit(vec![line.to_owned()]);
+        }
+        if spec.commit == Commit::Batch && !matches!(looked.fit, Fit::Misfit(_)) {
+            let line = "PostgreSQL takes a delivery as a whole: leave `commit = \"batch\"` out";
+            looked.fit = Fit::Misfit(vec![line.to_owned()]);
+        }
+        Ok(looked)
+    }
+}
+
+impl Target for PostgresTarget {
+    fn capabilities(&self) -> &'static [Capability] {
+        &[Capability::Atomic, Capability::ExactCounts]
+    }
+
+    fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError> {
+        let session = self.reading()?;
+        Ok(self.looked(&session, spec)?.fit)
+    }
+
+    fn parents(&self, _table: &str) -> Result<Vec<String>, TargetError> {
+        Ok(Vec::new())
+    }
+
+    fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError> {
+        let session = self.reading()?;
+        self.loads().remembers(&session, load, &self.faults)
+    }
+
+    fn remembered(
+        &self,
+        site: &str,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryId>, TargetError> {
+        let session = self.reading()?;
+        self.loads().of_site(&session, (site, after, limit), &self.faults)
+    }
+
+    fn begin(&self, load: LoadId<'_>, spec: &TableSpec, schema: SchemaRef) -> Result<Begun, TargetError> {
+        let session = self.writing()?;
+        let looked = self.looked(&session, spec)?;
+        if let Fit::Misfit(differences) = looked.fit {
+            return Err(TargetError::Misfit(differences));
+        }
+        self.loads().create(&session, &self.faults)?;
+        let resumed = match self.loads().enter(&session, load, &self.faults)? {
+            Entered::New => None,
+            Entered::Part(progress) => Some(progress),
+            Entered::Done(committed) => return Ok(Begun::Already(committed)),
+        };
+        let shape = match looked.shape {
+            Some(shape) => shape,
+            None => self.created(&session, spec)?,
+        };
+        let (faults, table) = (self.faults.clone(), &self.options.loads_table);
+        let mut load = PostgresLoad::new(session, faults, table, load, (spec, &shape), schema)?;
+        Ok(match resumed {
+            Some(progress) => {
+                load.resume(&progress);
+                Begun::Resumed(Box::new(load), progress)
+            }
+            None => Begun::Open(Box::new(load)),
+        })
+    }
+
+    fn compare(&self, _spec: &TableSpec, _schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError> {
+        Err(TargetError::Misfit(vec![
+            "rows cannot be compared with a table of PostgreSQL without loading them".to_owned(),
+        ]))
+    }
+
+    fn read(&self, _spec: ReadSpec<'_>, _sink: &mut dyn RowSink) -> Result<(), TargetError> {
+        Err(TargetError::Misfit(vec!["values cannot be looked up in a table of PostgreSQL".to_owned()]))
+    }
+}
+
+impl PostgresTarget {
+    /// Creates the table of a mapping. Where somebody else does so at the same moment, another try finds it there.
+    fn created(&self, session: &Session, spec: &TableSpec) -> Result<shape::Shape, TargetError> {
+        fit::create(session, spec).map_err(|failure| {
+            let taken = ["23505", "42P07", "42710"];
+            match failure.code() {
+                Some(code) if taken.contains(&code.code()) => TargetError::Passing(format!(
+                    "table `{}` of {} was created by somebody else at the same moment",
+                    crate::model::printable::short(&spec.table, 100),
+                    self.faults.database()
+                )),
+                _ => self.fault(&failure),
+            }
+        })?;
+        let shape = shape::read(session, name::TableName::of(&spec.table));
+        let shape = shape.map_err(|failure| self.fault(&failure))?;
+        shape.ok_or_else(|| plan::contract("its table is not there"))
+    }
+}
