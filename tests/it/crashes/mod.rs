@@ -11,6 +11,8 @@ mod controls;
 mod counted;
 mod database;
 mod ending;
+mod outages;
 mod points;
+mod proxy;
 mod reference;
 mod story;
