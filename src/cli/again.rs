@@ -122,7 +122,8 @@ pub fn rerun(common: &Common, options: &Rerun, output: &mut Output) -> Result<Ex
 fn is_same_table(site: &Site, one: &DeliveryState, other: &DeliveryState) -> bool {
     let place = |delivery: &DeliveryState| {
         let plan = site.catalog.get(delivery.mapping.as_deref()?).ok()?;
-        Some((plan.connection.clone(), plan.table.table.to_lowercase()))
+        let key = site.settings.table_key(plan.connection.as_deref(), &plan.table.table);
+        Some((plan.connection.clone(), key))
     };
     one.mapping == other.mapping || place(one).is_some_and(|place_of_one| Some(place_of_one) == place(other))
 }

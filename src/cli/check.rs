@@ -1,5 +1,7 @@
 //! `wharf check`: everything that is wrong with a site's configuration, and with the tables it loads into, at once.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::json;
 
@@ -14,6 +16,7 @@ use crate::{
         target,
     },
     mapping::{MappingError, Plan, Problem, Problems, Site},
+    model::printable,
     targets::Fit,
 };
 
@@ -44,14 +47,14 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
             plans.extend(site.catalog.iter().filter_map(|entry| entry.plan.as_ref().ok()).cloned());
         }
     }
-    let mut lines = Vec::new();
+    let (mut lines, mut tables) = (Vec::new(), Tables::default());
     for plan in &plans {
         problems.extend(missing_lookups(&site, plan));
-        let fit = target::open(&site.settings, plan.connection.as_deref())?.fit(&plan.table)?;
-        match fit {
-            Fit::Fits => lines.push(describe(plan, "")),
-            Fit::WouldCreate => lines.push(describe(plan, " (the first load creates it)")),
-            Fit::Misfit(differences) => {
+        match tables.look(&site, plan) {
+            None => {}
+            Some(Fit::Fits) => lines.push(describe(plan, "")),
+            Some(Fit::WouldCreate) => lines.push(describe(plan, " (the first load creates it)")),
+            Some(Fit::Misfit(differences)) => {
                 let file = format!("mappings/inbound/{}.toml", plan.name);
                 let table = &plan.table.table;
                 problems.extend(differences.iter().map(|difference| {
@@ -60,9 +63,15 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
             }
         }
     }
+    problems.extend(tables.troubles());
     let problems = Problems::new(problems);
     if !problems.is_empty() {
-        show_problems(&problems, output)?;
+        if output.json() {
+            output.object(&json!({ "problems": problems, "statements": tables.statements_json() }))?;
+        } else {
+            show_problems(&problems, output)?;
+            tables.write_statements(output)?;
+        }
         return Ok(Exit::Fault);
     }
     if output.json() {
@@ -76,6 +85,83 @@ pub fn run(common: &Common, options: &Options, output: &mut Output) -> Result<Ex
     let count = plans.len();
     output.line(format!("{count} mapping{}, no problems", if count == 1 { "" } else { "s" }))?;
     Ok(Exit::Clean)
+}
+
+/// The databases of the mappings, as far as they have been asked.
+#[derive(Default)]
+struct Tables {
+    /// Those that cannot be asked: why, and the mappings that load into them.
+    away: BTreeMap<Option<String>, (String, Vec<String>)>,
+    /// Statements that somebody with more rights has to run, in their order, by connection.
+    statements: BTreeMap<Option<String>, Vec<String>>,
+}
+
+impl Tables {
+    /// Compares a mapping with its table; none when its database cannot be asked, or could not before.
+    fn look(&mut self, site: &Site, plan: &Plan) -> Option<Fit> {
+        let connection = &plan.connection;
+        if let Some((_, mappings)) = self.away.get_mut(connection) {
+            mappings.push(plan.name.clone());
+            return None;
+        }
+        let asked = target::open(&site.settings, connection.as_deref()).and_then(|target| {
+            let fit = target.fit(&plan.table)?;
+            let lacking = match &fit {
+                Fit::Misfit(_) => target.statements(&plan.table)?,
+                Fit::Fits | Fit::WouldCreate => Vec::new(),
+            };
+            Ok((fit, lacking))
+        });
+        match asked {
+            Ok((fit, lacking)) => {
+                if !lacking.is_empty() {
+                    let known = self.statements.entry(connection.clone()).or_default();
+                    for statement in lacking {
+                        if !known.contains(&statement) {
+                            known.push(statement);
+                        }
+                    }
+                }
+                Some(fit)
+            }
+            Err(error) => {
+                self.away.insert(connection.clone(), (error.to_string(), vec![plan.name.clone()]));
+                None
+            }
+        }
+    }
+
+    /// The databases that cannot be asked, each once.
+    fn troubles(&self) -> Vec<Problem> {
+        let one = |(connection, (why, mappings)): (&Option<String>, &(String, Vec<String>))| {
+            let text = format!("{}: {why}", named(connection.as_deref()));
+            let help = format!("the tables of these mappings were not compared: {}", mappings.join(", "));
+            Problem::whole("wharf.toml", &text, Some(&help))
+        };
+        self.away.iter().map(one).collect()
+    }
+
+    fn statements_json(&self) -> serde_json::Value {
+        let one = |(connection, statements): (&Option<String>, &Vec<String>)| {
+            (connection.clone().unwrap_or_default(), json!(statements))
+        };
+        self.statements.iter().map(one).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    fn write_statements(&self, output: &mut Output) -> Result<(), CommandError> {
+        for (connection, statements) in &self.statements {
+            let name = named(connection.as_deref());
+            output.complain(&format!("\n{name}: what this user lacks, for somebody who may run it:\n"))?;
+            for statement in statements {
+                output.complain(&format!("{};", printable::text(statement)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named(connection: Option<&str>) -> String {
+    connection.map_or_else(|| "the site's own database".to_owned(), |name| format!("connection `{name}`"))
 }
 
 /// Lookup tables of a mapping that cannot be asked, or contradict themselves.

@@ -299,7 +299,7 @@ impl Engine {
 
     /// The table of a plan, as the ledger names it.
     pub(super) fn place(&self, plan: &Plan) -> String {
-        super::retrying::place(plan.connection.as_deref(), &plan.table.table)
+        self.place_of(plan.connection.as_deref(), &plan.table.table)
     }
 
     /// So many keys of rejects are kept for a delivery: those of the records that people were given.

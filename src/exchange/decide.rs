@@ -8,6 +8,7 @@ use super::{
 use crate::{
     ledger::{Answer, DeliveryState, Event, Filter, IllegalTransition, LedgerError, Stop, Wish},
     model::{DeliveryId, Reason, State},
+    targets::{Remembered, TargetError},
 };
 
 /// What came of a decision.
@@ -148,7 +149,16 @@ impl Engine {
             );
         }
         let plan = self.plan_of(&delivery, &mut Plans::new())?;
-        let is_loaded = plan.as_ref().is_ok_and(|plan| self.is_in_target(id, plan));
+        let is_loaded = match plan.as_ref().map(|plan| self.remembered_of(id, plan)) {
+            Ok(Ok(found)) => found == Remembered::Whole,
+            // It may have the rows, and answers later.
+            Ok(Err(error @ TargetError::Passing(_))) => {
+                return Err(EngineError::Decision(format!(
+                    "the database cannot be asked whether it has the rows of {id}, so it cannot be declined now: {error}"
+                )));
+            }
+            Ok(Err(_)) | Err(_) => false,
+        };
         if is_loaded || delivery.tally.is_some_and(|tally| tally.loaded() > 0 && tally.withheld == 0) {
             return Err(EngineError::Decision(format!(
                 "the rows of {id} are in the database already, only its reports or its record are missing: mend the cause, then \

@@ -165,7 +165,9 @@ impl From<ReportError> for Fault {
 impl From<TargetError> for Fault {
     fn from(error: TargetError) -> Self {
         match error {
-            TargetError::Passing(text) | TargetError::NoTable(text) => Self::Passing(text),
+            TargetError::Passing(text) | TargetError::Unsettled(text) | TargetError::NoTable(text) => {
+                Self::Passing(text)
+            }
             other => Self::Lasting(other.to_string()),
         }
     }
@@ -288,15 +290,25 @@ impl Engine {
 
     /// True when the target has the rows of a delivery, as far as it can be asked.
     pub(super) fn is_in_target(&self, delivery: DeliveryId, plan: &Plan) -> bool {
-        let target = self.targets.get(&self.site.settings, plan.connection.as_deref());
-        let load = LoadId { site: &self.identity.id, delivery };
-        target.and_then(|target| target.remembers(load)).is_ok_and(|found| found == Remembered::Whole)
+        self.remembered_of(delivery, plan).is_ok_and(|found| found == Remembered::Whole)
+    }
+
+    /// What the target has of a delivery.
+    pub(super) fn remembered_of(&self, delivery: DeliveryId, plan: &Plan) -> Result<Remembered, TargetError> {
+        let target = self.targets.get(&self.site.settings, plan.connection.as_deref())?;
+        target.remembers(LoadId { site: &self.identity.id, delivery })
     }
 
     /// The loaded delivery that makes this one void, if there is one: the ledger and the target both have to know it, as
     /// a target may have been put back to an older state.
     fn duplicate_of(&self, job: &Job, lookups: Option<&str>) -> Result<Option<DeliveryId>, EngineError> {
         let Some(of) = self.loaded_before_by(job, lookups)? else { return Ok(None) };
+        // An earlier attempt may have found no target to ask; but where it came to something, that counts.
+        let begun =
+            job.attempts > 0 && !matches!(self.remembered_of(job.id, &job.plan), Ok(Remembered::Nothing));
+        if begun {
+            return Ok(None);
+        }
         // A target that cannot be asked is a fault of the load, which says it better.
         let remembers = self.is_in_target(of, &job.plan);
         // A delivery without records leaves no row in the target.
@@ -304,7 +316,7 @@ impl Engine {
     }
 
     fn loaded_before_by(&self, job: &Job, lookups: Option<&str>) -> Result<Option<DeliveryId>, EngineError> {
-        if job.again || job.attempts > 0 || job.plan.on_duplicate == OnDuplicate::Load {
+        if job.again || job.plan.on_duplicate == OnDuplicate::Load {
             return Ok(None);
         }
         Ok(loaded_before(self.ledger().view(), &job.plan, &job.hash, lookups)?)

@@ -18,13 +18,15 @@ use crate::{
     model::{ContentHash, DeliveryId},
 };
 
-/// So many deliveries run into one database at once: one is written, the next one validated meanwhile. An SQLite file has
+/// So many deliveries run into a database with one writer at once: one is written, the next one validated meanwhile. An SQLite file has
 /// one writer at a time, and more that wait for it would only keep other databases waiting.
 const MOST_IN_A_DATABASE: usize = 2;
 
 /// A table of a database.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId {
+    /// The database takes one writer at a time, whatever their tables.
+    pub one_writer: bool,
     /// The database: an SQLite file, or the server and name of another one.
     pub database: PathBuf,
     /// The table, in small letters, as databases do not tell them apart.
@@ -146,8 +148,9 @@ impl Lanes {
         for (id, _) in self.lanes.iter().filter(|(_, lane)| lane.running.is_some()) {
             *busy.entry(&id.database).or_default() += 1;
         }
-        let has_room =
-            |id: &LaneId| busy.get(&*id.database).is_none_or(|running| *running < MOST_IN_A_DATABASE);
+        let has_room = |id: &LaneId| {
+            !id.one_writer || busy.get(&*id.database).is_none_or(|running| *running < MOST_IN_A_DATABASE)
+        };
         let idle = self.lanes.iter().filter(|(id, lane)| lane.running.is_none() && has_room(id));
         for (id, lane) in idle {
             let head = lane.head(&self.open, now);
@@ -362,7 +365,7 @@ pub(super) mod tests {
             archive: PathBuf::new(),
             verify: false,
             plan: Arc::clone(plan),
-            lane: LaneId { database: PathBuf::from("db"), table: plan.table.table.clone() },
+            lane: LaneId { one_writer: true, database: PathBuf::from("db"), table: plan.table.table.clone() },
             order: plan.order_key(name, 0),
             waits_until: plan.wait_limit,
             new_copy: false,

@@ -150,25 +150,28 @@ struct Facts {
     mapping: String,
     connection: Option<String>,
     table: String,
+    /// The same, by whatever name it is called.
+    key: String,
     mode: Mode,
     /// Each file is the whole truth about the table.
     is_complete: bool,
 }
 
 impl Facts {
-    fn of(plan: &Plan) -> Self {
+    fn of(site: &Site, plan: &Plan) -> Self {
         let scopes = plan.table.mirror.as_ref().map(|mirror| mirror.scope.is_empty());
         Self {
             mapping: plan.name.clone(),
             connection: plan.connection.clone(),
             table: plan.table.table.clone(),
+            key: site.settings.table_key(plan.connection.as_deref(), &plan.table.table),
             mode: plan.table.mode,
             is_complete: scopes == Some(true),
         }
     }
 
     fn is_same_table(&self, other: &Self) -> bool {
-        self.connection == other.connection && self.table.to_lowercase() == other.table.to_lowercase()
+        self.connection == other.connection && self.key == other.key
     }
 }
 
@@ -215,8 +218,8 @@ fn facts(site: &Site, view: View<'_>) -> Result<HashMap<String, Option<Facts>>, 
         let found = kept.and_then(|kept| {
             let plan = compile(&kept.name, &kept.name, &kept.toml, &site.settings.connections);
             // Whatever is wrong with it by now, the mapping of that name most likely still loads into that table.
-            let facts = plan.ok().map(|plan| Facts::of(&plan));
-            facts.or_else(|| Some(Facts::of(&*site.catalog.get(&kept.name).ok()?)))
+            let facts = plan.ok().map(|plan| Facts::of(site, &plan));
+            facts.or_else(|| Some(Facts::of(site, &*site.catalog.get(&kept.name).ok()?)))
         });
         facts.insert(fingerprint, found);
     }
@@ -263,6 +266,8 @@ impl Asking<'_> {
     /// Goes through both sides together.
     fn ask(&self, database: &mut Database) -> Result<(), Trouble> {
         let target = target::open(&self.site.settings, database.connection.as_deref())?;
+        // What an engine loads from here on may be seen on one side only.
+        let seen = self.view.last_event()?;
         let mut loads = LoadsOf::all(&*target, &self.id);
         let mut load = loads.next()?;
         let (mut missing, mut after) = (Vec::new(), None);
@@ -296,7 +301,7 @@ impl Asking<'_> {
             self.meet_other(other, database)?;
             load = loads.next()?;
         }
-        self.sort_out(&*target, missing, database)
+        self.sort_out(&*target, (missing, seen), database)
     }
 
     /// A load that is none of the ledger's loaded deliveries.
@@ -315,7 +320,7 @@ impl Asking<'_> {
     fn sort_out(
         &self,
         target: &dyn Target,
-        missing: Vec<DeliveryId>,
+        (missing, seen): (Vec<DeliveryId>, u64),
         database: &mut Database,
     ) -> Result<(), Trouble> {
         let mut tables: BTreeMap<String, (Facts, Vec<DeliveryState>)> = BTreeMap::new();
@@ -329,15 +334,15 @@ impl Asking<'_> {
                 database.agreed += 1;
                 continue;
             }
-            let Some(found) = self.view.by_id(delivery)? else { continue };
+            let found = self.view.by_id(delivery)?;
+            let Some(found) = found.filter(|found| found.settled <= Some(seen)) else { continue };
             if kept >= MOST_KEPT {
                 database.more += 1;
                 continue;
             }
             let Some(facts) = self.facts_of(found.plan.as_deref()) else { continue };
             kept += 1;
-            let of_table =
-                tables.entry(facts.table.to_lowercase()).or_insert_with(|| (facts.clone(), Vec::new()));
+            let of_table = tables.entry(facts.key.clone()).or_insert_with(|| (facts.clone(), Vec::new()));
             of_table.1.push(found);
         }
         for (facts, forgotten) in tables.into_values() {

@@ -74,7 +74,7 @@ impl Engine {
             for violation in &reject.violations {
                 match violation.rule {
                     Rule::Target => places.extend(parents.iter().cloned()),
-                    _ => places.extend(looked_up(plan, violation.column)),
+                    _ => places.extend(self.looked_up(plan, violation.column)),
                 }
             }
             for place in places {
@@ -88,7 +88,7 @@ impl Engine {
     fn parents(&self, plan: &Plan) -> Result<BTreeSet<String>, Fault> {
         let target = self.targets.get(&self.site.settings, plan.connection.as_deref())?;
         let parents = target.parents(&plan.table.table)?;
-        Ok(parents.iter().map(|table| place(plan.connection.as_deref(), table)).collect())
+        Ok(parents.iter().map(|table| self.place_of(plan.connection.as_deref(), table)).collect())
     }
 
     /// The deliveries with rejects that may have waited for what this load has brought; and the one whose rejects it tells
@@ -275,18 +275,19 @@ impl Engine {
         }
         Ok(failing)
     }
-}
 
-/// The table that a column is looked up in, as the ledger names it; none for files, which no delivery loads.
-fn looked_up(plan: &Plan, column: Option<u16>) -> Option<String> {
-    let lookup = plan.columns.get(usize::from(column?))?.lookup.as_ref()?;
-    match &plan.lookups.get(lookup.table)?.source {
-        LookupSource::Table { connection, table } => Some(place(connection.as_deref(), table)),
-        LookupSource::File(_) => None,
+    /// The table that a column is looked up in, as the ledger names it; none for files, which no delivery loads.
+    fn looked_up(&self, plan: &Plan, column: Option<u16>) -> Option<String> {
+        let lookup = plan.columns.get(usize::from(column?))?.lookup.as_ref()?;
+        match &plan.lookups.get(lookup.table)?.source {
+            LookupSource::Table { connection, table } => Some(self.place_of(connection.as_deref(), table)),
+            LookupSource::File(_) => None,
+        }
     }
-}
 
-/// A table as the ledger names it.
-pub(super) fn place(connection: Option<&str>, table: &str) -> String {
-    format!("{}/{}", connection.unwrap_or_default(), table.to_lowercase())
+    /// A table as the ledger names it.
+    pub(super) fn place_of(&self, connection: Option<&str>, table: &str) -> String {
+        let key = self.site.settings.table_key(connection, table);
+        format!("{}/{key}", connection.unwrap_or_default())
+    }
 }

@@ -1,7 +1,7 @@
 //! The part of a delivery that touches the target and the reports: rows in one transaction (or one for each batch, see
 //! [`mod@super::batches`]), refusals turned into rejects, rejects kept, reports written.
 
-use std::{collections::BTreeMap, fs::File, path::Path};
+use std::{collections::BTreeMap, fs::File, path::Path, time::Duration};
 
 use super::{
     Engine, Observer, Step,
@@ -32,6 +32,21 @@ pub use crate::targets::MOST_REFUSALS as MOST_TARGET_REJECTS;
 
 /// What is said of a delivery whose load had been committed when the process ended, or the reply to the commit was lost.
 const IN_ALREADY: &str = "the database had the rows already; only recorded now";
+
+/// What is said of a delivery whose commit happened although nobody was told.
+const IN_AFTER_ALL: &str = "the reply to the commit was lost, and the database has the rows";
+/// A server that is started again, or a connection that is cut, is back within seconds most of the time; what takes longer is for
+/// the next attempt.
+const COMMIT_PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+/// Begins a load, also once more.
+type Begin<'a> = &'a dyn Fn() -> Result<Begun, TargetError>;
 
 impl Engine {
     /// Ends a delivery of which nothing is loaded, or no more than a part, with its reports.
@@ -92,13 +107,15 @@ impl Engine {
         // They are asked for again when the rows are in; until then the memory is the database's.
         work.keys.as_mut().map(KeyIndex::set_aside).transpose().map_err(ValidateError::from)?;
         targets::reach(Point::TargetBegin)?;
-        let loading = match target.begin(load, &job.plan.table, schema) {
+        let begin = || target.begin(load, &job.plan.table, schema.clone());
+        let loading = match begin() {
             Ok(Begun::Open(open)) => {
-                self.write_rows(job, work, Opened::new(open, &job.plan), &older, part, observer)?
+                let opened = Opened::new(open, &job.plan);
+                self.write_rows(job, work, opened, (&begin, &older), part, observer)?
             }
             Ok(Begun::Resumed(open, progress)) => {
                 let opened = self.take_up(job, work, open, progress, part)?;
-                self.write_rows(job, work, opened, &older, part, observer)?
+                self.write_rows(job, work, opened, (&begin, &older), part, observer)?
             }
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed, observer)?,
             Err(TargetError::Misfit(differences)) => return self.misfit(job, work, &differences),
@@ -150,7 +167,7 @@ impl Engine {
         job: &Job,
         work: &mut WorkFile,
         mut opened: Opened,
-        older: &Older,
+        (begin, older): (Begin<'_>, &Older),
         part: &mut Option<Part>,
         observer: &mut dyn Observer,
     ) -> Result<Loading, Fault> {
@@ -235,9 +252,37 @@ impl Engine {
         targets::reach(Point::TargetSeal)?;
         open.seal(&tally, work.seal.target_reject_hash)?;
         targets::reach(Point::TargetCommit)?;
-        open.commit()?;
+        match open.commit() {
+            Err(TargetError::Unsettled(lost)) => self.settle_commit(job, &lost, begin, observer)?,
+            committed => committed?,
+        }
         targets::reach(Point::TargetCommitted)?;
         Ok(Loading::Done(tally, note))
+    }
+
+    /// The reply to a commit was lost: the target is asked whether it happened, before anything else. Beginning again waits for
+    /// the first attempt's fate, if the target is still at it.
+    fn settle_commit(
+        &self,
+        job: &Job,
+        lost: &str,
+        begin: Begin<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Fault> {
+        for pause in COMMIT_PAUSES {
+            std::thread::sleep(pause);
+            match begin() {
+                Ok(Begun::Already(_)) => {
+                    observer.note(&format!("{} ({}): {IN_AFTER_ALL}", job.name, job.id));
+                    self.record(job.id, vec![Event::Noted { text: IN_AFTER_ALL.to_owned() }])?;
+                    return Ok(());
+                }
+                Ok(Begun::Open(_) | Begun::Resumed(..)) => return Err(Fault::Passing(lost.to_owned())),
+                Err(TargetError::Passing(_)) if !self.is_stopping() => {}
+                Err(_) => break,
+            }
+        }
+        Err(Fault::Passing(format!("{lost}; the next attempt finds out whether the rows are in")))
     }
 
     /// Judges a load whose rows are written but not committed: there may be too many rejects, now that the target has added

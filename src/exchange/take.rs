@@ -370,7 +370,8 @@ impl Engine {
         let connection = self.site.settings.connection(plan.connection.as_deref());
         LaneId {
             database: connection.map(Connection::place).unwrap_or_default(),
-            table: plan.table.table.to_lowercase(),
+            one_writer: connection.is_none_or(Connection::has_one_writer),
+            table: self.site.settings.table_key(plan.connection.as_deref(), &plan.table.table),
         }
     }
 

@@ -101,6 +101,18 @@ impl Connection {
         }
     }
 
+    /// Tells a table of the database from others, by whatever name mappings call it, as far as names tell: an SQLite database
+    /// does not tell small letters from capital ones, and `public` is where PostgreSQL looks for a name without a schema, unless
+    /// it is told otherwise.
+    #[must_use]
+    pub fn table_key(&self, table: &str) -> String {
+        let key = table.to_lowercase();
+        match self {
+            Self::Sqlite { .. } => key,
+            Self::Postgres(_) => key.strip_prefix("public.").map_or_else(|| key.clone(), str::to_owned),
+        }
+    }
+
     /// True when only one load at a time can write to the database, whatever their tables.
     #[must_use]
     pub fn has_one_writer(&self) -> bool {

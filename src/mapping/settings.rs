@@ -208,6 +208,12 @@ impl Settings {
         self.sources.iter().map(|source| source.name.as_str()).collect()
     }
 
+    /// Tells a table of a connection's database from others, as [`Connection::table_key`] does.
+    #[must_use]
+    pub fn table_key(&self, connection: Option<&str>, table: &str) -> String {
+        self.connection(connection).map_or_else(|| table.to_lowercase(), |found| found.table_key(table))
+    }
+
     /// The connection of this name, or the site's own database.
     #[must_use]
     pub fn connection(&self, name: Option<&str>) -> Option<&Connection> {

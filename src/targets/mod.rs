@@ -173,6 +173,13 @@ pub trait Target: Send + Sync {
     /// A fault. That the table does not fit is no error but the answer.
     fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError>;
 
+    /// The statements that somebody with more rights has to run before this user can load into the table, in their order;
+    /// none when nothing is lacking, or the target knows no rights. Reads only.
+    ///
+    /// # Errors
+    /// A fault.
+    fn statements(&self, spec: &TableSpec) -> Result<Vec<String>, TargetError>;
+
     /// The tables that the foreign keys of `table` refer to; none when it is not there.
     ///
     /// # Errors
@@ -325,7 +332,7 @@ pub trait Load: Send {
     /// Makes it all durable.
     ///
     /// # Errors
-    /// A fault; whether it happened is then found out by beginning again.
+    /// A fault; after [`TargetError::Unsettled`], beginning again tells whether it happened.
     fn commit(self: Box<Self>) -> Result<(), TargetError>;
 }
 
@@ -338,6 +345,9 @@ pub enum TargetError {
     /// Locked, busy or out of room: the same may go well later.
     #[error("{0}")]
     Passing(String),
+    /// The reply to a commit was lost on the way: whether it happened is found out by beginning again.
+    #[error("{0}")]
+    Unsettled(String),
     /// There is no such table to read, or not even its database: the first load may make both.
     #[error("{0}")]
     NoTable(String),

@@ -27,6 +27,7 @@ mod mirrors;
 mod postgres;
 mod postgres_loading;
 mod postgres_reaching;
+mod postgres_running;
 mod previewing;
 mod readme;
 mod reconciling;

@@ -66,7 +66,7 @@ fn problems_of_the_settings_are_reported_the_same_way() {
     let site = Site::with_mapping("small", SMALL);
     site.write(
         "wharf.toml",
-        "[store]\npth = \"x\"\nmax_memory = \"1\"\n[connections.a]\nurl = \"postgres://x\"\n",
+        "[store]\npth = \"x\"\nmax_memory = \"1\"\n[connections.a]\nurl = \"mysql://x\"\n",
     );
     for arguments in [&["check"][..], &["load", "x.csv"], &["status"]] {
         let ran = site.run(arguments).exits(1);

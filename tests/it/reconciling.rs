@@ -448,3 +448,27 @@ fn a_run_notices_that_the_database_has_forgotten_and_status_says_what_to_do() {
     assert!(shown.contains(text) && !shown.contains("nothing needs a person"), "{shown}");
     run.stop().exits(0);
 }
+
+#[test]
+fn what_was_forgotten_is_brought_back_by_a_run_that_is_at_work_too() {
+    let site = Site::with_mapping("stock", MAPPING);
+    loaded(&site, "stock_1.csv", "A,1\n");
+    let backup = back_up(&site);
+    // Loaded in another order than that of their names.
+    let third = loaded(&site, "stock_3.csv", "A,3\nB,x\n");
+    let second = loaded(&site, "stock_2.csv", "A,2\n");
+    put_back(&site, &backup);
+    fs::create_dir(site.path("inbox")).unwrap();
+    let run = site.start();
+    run.says("at work");
+    let told = reconciled(&site, 3);
+    assert_eq!(ids(&told["tables"][0]["forgotten"]), [id(&third), id(&second)]);
+    let again = follow(&site, &told, 2);
+    assert_eq!(
+        again.iter().map(|again| text(&again["file"])).collect::<Vec<_>>(),
+        ["stock_3.csv", "stock_2.csv"]
+    );
+    assert_eq!(stock(&site), [["A", "2"]]);
+    reconciled(&site, 0);
+    run.stop().exits(0);
+}

@@ -168,6 +168,18 @@ impl Faults {
         }
     }
 
+    /// What a failure to commit means. Only what the server says of the transaction tells that it did not happen.
+    pub(super) fn committing(&self, failure: &Failure) -> TargetError {
+        let ended = |code: &SqlState| ["08", "57"].iter().any(|class| code.code().starts_with(class));
+        match failure.code() {
+            Some(code) if !ended(code) => self.fault(failure),
+            _ => TargetError::Unsettled(format!(
+                "the connection to {} was lost at the commit, before it said whether that happened",
+                self.database()
+            )),
+        }
+    }
+
     /// What the server says about itself.
     fn said(&self, said: &DbError) -> TargetError {
         let code = said.code().code();

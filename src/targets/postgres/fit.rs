@@ -65,6 +65,11 @@ pub(super) fn look(
 
 /// Creates the table of a mapping.
 pub(super) fn create(session: &Session, spec: &TableSpec) -> Result<(), Failure> {
+    session.run(&ddl(spec))
+}
+
+/// The statement that creates the table of a mapping.
+pub(super) fn ddl(spec: &TableSpec) -> String {
     let key: Vec<&str> =
         spec.key.iter().filter_map(|at| spec.columns.get(*at)).map(|c| c.name.as_str()).collect();
     let columns = spec.columns.iter().enumerate().map(|(at, column)| {
@@ -72,12 +77,12 @@ pub(super) fn create(session: &Session, spec: &TableSpec) -> Result<(), Failure>
         format!("{} {}{not_null}", quoted(&column.name), kinds::declared(column.value_type))
     });
     let columns: Vec<String> = columns.chain(mark(spec).map(mark_declared)).collect();
-    session.run(&format!(
+    format!(
         "CREATE TABLE {} ({}, PRIMARY KEY ({}))",
         TableName::of(&spec.table).quoted(),
         columns.join(", "),
         quoted_list(key)
-    ))
+    )
 }
 
 /// The column in which rows that vanished are marked, and its type.

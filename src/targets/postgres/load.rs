@@ -284,9 +284,9 @@ impl Load for PostgresLoad {
         if !self.sealed {
             return Err(contract("the load was not sealed"));
         }
-        self.session.run("COMMIT").map_err(|failure| self.fail(&failure))?;
+        let committed = self.session.run("COMMIT");
         self.lost = true; // there is nothing more to undo
-        Ok(())
+        committed.map_err(|failure| self.faults.committing(&failure))
     }
 }
 

@@ -40,6 +40,11 @@ impl Loads<'_> {
         TableName::of(self.0).quoted()
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> TableName<'_> {
+        TableName::of(self.0)
+    }
+
     /// True for the name of the loads table.
     pub(super) fn is(self, table: &str) -> bool {
         self.0 == table

@@ -22,6 +22,7 @@ mod numeric;
 mod options;
 mod plan;
 mod refusals;
+mod rights;
 mod session;
 mod shape;
 mod stage;
@@ -117,6 +118,11 @@ impl Target for PostgresTarget {
     fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError> {
         let session = self.reading()?;
         Ok(self.looked(&session, spec)?.fit)
+    }
+
+    fn statements(&self, spec: &TableSpec) -> Result<Vec<String>, TargetError> {
+        let session = self.reading()?;
+        rights::lacking(&session, spec, self.loads(), &self.faults).map_err(|failure| self.fault(&failure))
     }
 
     fn parents(&self, _table: &str) -> Result<Vec<String>, TargetError> {

@@ -211,6 +211,10 @@ impl Target for SqliteTarget {
         fit.map_err(|error| self.faults.fault(&error))
     }
 
+    fn statements(&self, _: &TableSpec) -> Result<Vec<String>, TargetError> {
+        Ok(Vec::new())
+    }
+
     fn parents(&self, table: &str) -> Result<Vec<String>, TargetError> {
         if !self.exists()? {
             return Ok(Vec::new());

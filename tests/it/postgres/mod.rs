@@ -5,6 +5,7 @@
 
 mod bouncer;
 mod certificates;
+mod relay;
 mod session;
 
 use std::{
@@ -19,6 +20,7 @@ use std::{
 pub use self::{
     bouncer::PgBouncer,
     certificates::{Certificate, Certificates},
+    relay::{Cut, Relay},
     session::Session,
 };
 use crate::{
