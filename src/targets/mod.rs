@@ -19,6 +19,7 @@ mod mirror;
 pub mod postgres;
 mod progress;
 mod refusal;
+mod row_set;
 pub mod sqlite;
 
 pub use capabilities::Capability;

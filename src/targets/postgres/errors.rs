@@ -19,6 +19,14 @@ pub(super) enum Failure {
     Silent,
     /// Others have left statements behind under every name that was tried.
     NamesTaken,
+    /// Rows that are to be remembered here cannot be.
+    Memory(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Memory(error)
+    }
 }
 
 impl From<tokio_postgres::Error> for Failure {
@@ -32,7 +40,7 @@ impl Failure {
     pub(super) fn db(&self) -> Option<&DbError> {
         match self {
             Self::Driver(error) => error.as_db_error(),
-            Self::Silent | Self::NamesTaken => None,
+            Self::Silent | Self::NamesTaken | Self::Memory(_) => None,
         }
     }
 
@@ -103,6 +111,23 @@ impl Faults {
         ))
     }
 
+    /// What an error of having a row vanish means.
+    pub(super) fn kept(&self, failure: &Failure) -> TargetError {
+        let why = match failure.code().map(SqlState::code) {
+            Some("23503" | "23001") => "other rows refer to it (a foreign key)".to_owned(),
+            Some("P0001") => "a trigger of the table refuses it".to_owned(),
+            Some(code) if code.starts_with("23") || code.starts_with("P0") => {
+                format!("it breaks a rule of the table (SQLSTATE {code})")
+            }
+            _ => return self.fault(failure),
+        };
+        TargetError::Lasting(format!(
+            "{}: a row that the file no longer has cannot be deleted or marked, as {why}, so nothing was loaded: see to \
+             that row and run retry, or have rows marked instead of deleted (`vanished`)",
+            self.database()
+        ))
+    }
+
     /// What a failure to connect means.
     pub(super) fn connecting(&self, failure: &Failure) -> TargetError {
         let database = self.database();
@@ -152,6 +177,10 @@ impl Faults {
                 "the connections that a pooler gives out for {} hold statements of other programs: let it reset them \
                  (DEALLOCATE ALL)",
                 self.database()
+            )),
+            Failure::Memory(error) => TargetError::Lasting(format!(
+                "rows cannot be remembered in a temporary file: {}",
+                printable::short(&error.to_string(), 300)
             )),
             Failure::Driver(error) => match error.as_db_error() {
                 Some(said) => self.said(said),

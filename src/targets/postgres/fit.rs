@@ -29,11 +29,20 @@ pub(super) struct Looked {
     pub shape: Option<Shape>,
 }
 
+/// What a table is looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Rows will be written.
+    Load,
+    /// They will be compared with it, for which it is enough to read it.
+    Comparison,
+}
+
 /// Compares the table with what the mapping wants; `loads` is the table in which loads are remembered.
 pub(super) fn look(
     session: &Session,
     spec: &TableSpec,
-    loads: Loads<'_>,
+    (loads, purpose): (Loads<'_>, Purpose),
     faults: &Faults,
 ) -> Result<Looked, Failure> {
     let name = TableName::of(&spec.table);
@@ -44,16 +53,20 @@ pub(super) fn look(
         shape = shape::read(session, name)?;
         match &shape {
             Some(shape) => {
-                differences = table(shape, spec, faults);
+                differences = table(shape, (spec, purpose), faults);
             }
             None if spec.create => {
                 creates = true;
-                differences.extend(cannot_create(session, name, faults)?);
+                if purpose == Purpose::Load {
+                    differences.extend(cannot_create(session, name, faults)?);
+                }
             }
             None => differences.push(missing(spec, shape::table_names(session, name.schema)?)),
         }
-        differences.extend(cannot_stage(session, faults)?);
-        differences.extend(loads.lacking(session, faults)?);
+        if purpose == Purpose::Load {
+            differences.extend(cannot_stage(session, faults)?);
+            differences.extend(loads.lacking(session, faults)?);
+        }
     }
     let fit = match (differences.is_empty(), creates) {
         (true, true) => Fit::WouldCreate,
@@ -91,6 +104,11 @@ fn mark(spec: &TableSpec) -> Option<(&str, ValueType)> {
         Vanished::Mark { column, value_type } => Some((column, *value_type)),
         Vanished::Delete => None,
     }
+}
+
+/// Rows that the file does not have are deleted.
+fn deletes(spec: &TableSpec) -> bool {
+    spec.mirror.as_ref().is_some_and(|mirror| mirror.vanished == Vanished::Delete)
 }
 
 fn mark_declared((name, value_type): (&str, ValueType)) -> String {
@@ -182,7 +200,7 @@ fn cannot_stage(session: &Session, faults: &Faults) -> Result<Option<String>, Fa
     }))
 }
 
-fn table(shape: &Shape, spec: &TableSpec, faults: &Faults) -> Vec<String> {
+fn table(shape: &Shape, (spec, purpose): (&TableSpec, Purpose), faults: &Faults) -> Vec<String> {
     let table = printable::short(&spec.table, 100);
     match shape.kind {
         Kind::Table => {}
@@ -207,7 +225,13 @@ fn table(shape: &Shape, spec: &TableSpec, faults: &Faults) -> Vec<String> {
              became of a row: use triggers"
         ));
     }
-    differences.extend(lacking_privileges(shape, spec, faults));
+    if shape.kind == Kind::View && deletes(spec) && !shape.is_deletable {
+        differences.push(format!(
+            "rows of the view `{table}` cannot be deleted: give it an INSTEAD OF trigger for DELETE, or have rows marked \
+             (`vanished`)"
+        ));
+    }
+    differences.extend(lacking_privileges(shape, (spec, purpose), faults));
     for column in &spec.columns {
         match shape.column(&column.name) {
             Some(stored) => differences.extend(difference(shape, spec, column, stored)),
@@ -229,7 +253,7 @@ fn table(shape: &Shape, spec: &TableSpec, faults: &Faults) -> Vec<String> {
 }
 
 /// What this user may not do and has to, with the statement that helps.
-fn lacking_privileges(shape: &Shape, spec: &TableSpec, faults: &Faults) -> Vec<String> {
+fn lacking_privileges(shape: &Shape, (spec, purpose): (&TableSpec, Purpose), faults: &Faults) -> Vec<String> {
     let mut differences = Vec::new();
     if !shape.may_use_schema {
         differences.push(format!(
@@ -241,16 +265,22 @@ fn lacking_privileges(shape: &Shape, spec: &TableSpec, faults: &Faults) -> Vec<S
     }
     let mapped: Vec<&StoredColumn> =
         spec.columns.iter().filter_map(|column| shape.column(&column.name)).collect();
+    let marked = mark(spec).and_then(|(name, _)| shape.column(name));
     let updates = spec.mode != Mode::Insert;
     let mut lacking = Vec::new();
-    if !mapped.iter().all(|column| column.may.select) {
+    if !mapped.iter().copied().chain(marked).all(|column| column.may.select) {
         lacking.push("SELECT");
     }
-    if !mapped.iter().all(|column| column.may.insert) {
-        lacking.push("INSERT");
-    }
-    if updates && !mapped.iter().all(|column| column.may.update) {
-        lacking.push("UPDATE");
+    if purpose == Purpose::Load {
+        if !mapped.iter().all(|column| column.may.insert) {
+            lacking.push("INSERT");
+        }
+        if updates && !mapped.iter().copied().chain(marked).all(|column| column.may.update) {
+            lacking.push("UPDATE");
+        }
+        if deletes(spec) && !shape.may_delete {
+            lacking.push("DELETE");
+        }
     }
     if !lacking.is_empty() {
         differences.push(format!(

@@ -9,11 +9,12 @@ use super::{
     encode::Encoder,
     errors::{Failure, Faults},
     loads::Loads,
+    mirror::Mirroring,
     plan::{Plan, contract},
     refusals::Refusals,
     session::Session,
     shape::Shape,
-    stage::Staged,
+    stage::{LOCK, Staged},
 };
 use crate::{
     model::{Batch, ContentHash, Tally},
@@ -38,6 +39,8 @@ pub(super) struct PostgresLoad {
     delivery: String,
     plan: Plan,
     refusals: Refusals,
+    mirroring: Option<Mirroring>,
+    unix_millis: u64,
     way: Way,
     counts: Tally,
     finished: bool,
@@ -60,6 +63,8 @@ impl PostgresLoad {
         let plan = Plan::new(spec, shape, schema)?;
         let mut load = Self {
             refusals: Refusals::new(spec, shape),
+            mirroring: Mirroring::new(spec, shape, &plan),
+            unix_millis: load.delivery.unix_millis(),
             session,
             faults,
             loads_table: loads_table.to_owned(),
@@ -83,15 +88,23 @@ impl PostgresLoad {
         if !early.is_empty() {
             self.session.run(&format!("SET CONSTRAINTS {} IMMEDIATE", early.join(", ")))?;
         }
-        let straight = self.plan.may_copy && !self.plan.folds_keys && {
-            let empty = format!("SELECT NOT EXISTS (SELECT FROM {})", self.plan.table);
-            self.session.row(&empty, &[])?.try_get(0)?
-        };
+        let mut straight = self.plan.may_copy && !self.plan.folds_keys && self.is_empty()?;
+        if straight && self.mirroring.is_some() {
+            // What others put there now, the file might have or not: nobody could tell any more.
+            self.session.run(&format!("LOCK TABLE {} {LOCK}", self.plan.table))?;
+            straight = self.is_empty()?;
+        }
         if !straight {
             self.session.run(&self.plan.create_stage())?;
+            self.mirroring.as_ref().map_or(Ok(()), |mirroring| mirroring.prepare(&self.session))?;
             self.way = Way::Staged(0);
         }
         Ok(())
+    }
+
+    fn is_empty(&self) -> Result<bool, Failure> {
+        let empty = format!("SELECT NOT EXISTS (SELECT FROM {})", self.plan.table);
+        Ok(self.session.row(&empty, &[])?.try_get(0)?)
     }
 
     /// Goes on after what was committed.
@@ -169,6 +182,11 @@ impl PostgresLoad {
         };
         let copied = copier.copy(&encoder, rows.num_rows(), columns);
         let copied = copied.map_err(|failure| self.fail(&failure))?;
+        if let Some(mirroring) = &self.mirroring {
+            let refused: Vec<usize> = copied.refused.keys().copied().collect();
+            let kept = mirroring.refused(&self.session, (&self.plan, &self.refusals), rows, &refused);
+            kept.map_err(|failure| self.fail(&failure))?;
+        }
         if let Way::Staged(staged) = &mut self.way {
             *staged += copied.rows;
         }
@@ -197,6 +215,12 @@ impl Load for PostgresLoad {
         self.finished = true;
         let Way::Staged(rows) = self.way else { return Ok(Vec::new()) };
         self.way = Way::Staged(0);
+        if rows > 0
+            && let Some(mirroring) = &mut self.mirroring
+            && let Err(failure) = mirroring.before_writing(&self.session)
+        {
+            return Err(self.fail(&failure));
+        }
         let staged = Staged {
             session: &self.session,
             plan: &self.plan,
@@ -243,16 +267,36 @@ impl Load for PostgresLoad {
         Ok(())
     }
 
-    fn present(&mut self, _keys: &RecordBatch) -> Result<(), TargetError> {
-        Err(contract("PostgreSQL is asked which keys are present"))
+    fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError> {
+        self.still_open()?;
+        // A table that was empty has nothing that could vanish.
+        let (Some(mirroring), Way::Staged(_)) = (&self.mirroring, self.way) else { return Ok(()) };
+        let kept = mirroring.present(&self.session, &self.refusals, keys);
+        kept.map_err(|failure| self.fail(&failure))
     }
 
     fn vanishing(&mut self) -> Result<Option<Vanishing>, TargetError> {
-        Ok(Some(Vanishing::default()))
+        self.still_open()?;
+        let (Some(mirroring), Way::Staged(_)) = (&self.mirroring, self.way) else {
+            return Ok(Some(Vanishing::default()));
+        };
+        let vanishing = mirroring.look(&self.session, self.counts.inserted);
+        vanishing.map_err(|failure| self.fail(&failure))
     }
 
     fn vanish(&mut self) -> Result<(), TargetError> {
-        Ok(())
+        self.still_open()?;
+        let (Some(mirroring), Way::Staged(_)) = (&self.mirroring, self.way) else { return Ok(()) };
+        match mirroring.carry_out(&self.session, self.unix_millis) {
+            Ok(vanished) => {
+                self.counts.deleted += vanished;
+                Ok(())
+            }
+            Err(failure) => {
+                self.lost = true;
+                Err(self.faults.kept(&failure))
+            }
+        }
     }
 
     fn seal(&mut self, tally: &Tally, rejects: ContentHash) -> Result<(), TargetError> {

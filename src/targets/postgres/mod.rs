@@ -9,6 +9,8 @@
 //! Tables that others made are taken as they are if they fit; [`Target::fit`] names every difference. Values are sent as
 //! [`kinds`] says.
 
+mod canonical;
+mod comparison;
 mod copy;
 mod encode;
 mod errors;
@@ -17,12 +19,16 @@ mod kinds;
 mod load;
 mod loads;
 mod merge;
+mod mirror;
 mod name;
 mod numeric;
 mod options;
 mod plan;
+mod read;
 mod refusals;
 mod rights;
+mod scan;
+mod scopes;
 mod session;
 mod shape;
 mod stage;
@@ -32,17 +38,22 @@ use arrow_schema::SchemaRef;
 
 pub use self::options::{Host, PostgresOptions, Root, SslMode, TlsOptions, UrlProblem, is_url};
 use self::{
+    comparison::PostgresComparison,
     errors::{Failure, Faults},
+    fit::Purpose,
     load::PostgresLoad,
     loads::{Entered, Loads},
     session::Session,
 };
 use super::{
-    Begun, Capability, Commit, Comparison, Fit, LoadId, Mode, ReadSpec, Remembered, RowSink, TableSpec,
-    Target, TargetError,
+    Begun, Capability, Commit, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target,
+    TargetError,
 };
 use crate::model::DeliveryId;
 pub use crate::wire::SecretSource;
+
+/// Memory in which a comparison remembers the rows of a mirror; what is more lies in a temporary file.
+const ROWS_MEMORY_BYTES: u64 = 16 << 20;
 
 /// A PostgreSQL database as a target.
 #[derive(Clone, Debug)]
@@ -95,13 +106,14 @@ impl PostgresTarget {
         Ok(session)
     }
 
-    fn looked(&self, session: &Session, spec: &TableSpec) -> Result<fit::Looked, TargetError> {
-        let mut looked =
-            fit::look(session, spec, self.loads(), &self.faults).map_err(|failure| self.fault(&failure))?;
-        if spec.mode == Mode::Mirror && !matches!(looked.fit, Fit::Misfit(_)) {
-            let line = "mode mirror is not for PostgreSQL: use upsert, or load into SQLite";
-            looked.fit = Fit::Misfit(vec![line.to_owned()]);
-        }
+    fn looked(
+        &self,
+        session: &Session,
+        spec: &TableSpec,
+        purpose: Purpose,
+    ) -> Result<fit::Looked, TargetError> {
+        let mut looked = fit::look(session, spec, (self.loads(), purpose), &self.faults)
+            .map_err(|failure| self.fault(&failure))?;
         if spec.commit == Commit::Batch && !matches!(looked.fit, Fit::Misfit(_)) {
             let line = "PostgreSQL takes a delivery as a whole: leave `commit = \"batch\"` out";
             looked.fit = Fit::Misfit(vec![line.to_owned()]);
@@ -112,12 +124,12 @@ impl PostgresTarget {
 
 impl Target for PostgresTarget {
     fn capabilities(&self) -> &'static [Capability] {
-        &[Capability::Atomic, Capability::ExactCounts]
+        &[Capability::Atomic, Capability::ExactCounts, Capability::Delete]
     }
 
     fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError> {
         let session = self.reading()?;
-        Ok(self.looked(&session, spec)?.fit)
+        Ok(self.looked(&session, spec, Purpose::Load)?.fit)
     }
 
     fn statements(&self, spec: &TableSpec) -> Result<Vec<String>, TargetError> {
@@ -125,8 +137,8 @@ impl Target for PostgresTarget {
         rights::lacking(&session, spec, self.loads(), &self.faults).map_err(|failure| self.fault(&failure))
     }
 
-    fn parents(&self, _table: &str) -> Result<Vec<String>, TargetError> {
-        Ok(Vec::new())
+    fn parents(&self, table: &str) -> Result<Vec<String>, TargetError> {
+        read::parents(&self.reading()?, &self.faults, table)
     }
 
     fn remembers(&self, load: LoadId<'_>) -> Result<Remembered, TargetError> {
@@ -146,7 +158,7 @@ impl Target for PostgresTarget {
 
     fn begin(&self, load: LoadId<'_>, spec: &TableSpec, schema: SchemaRef) -> Result<Begun, TargetError> {
         let session = self.writing()?;
-        let looked = self.looked(&session, spec)?;
+        let looked = self.looked(&session, spec, Purpose::Load)?;
         if let Fit::Misfit(differences) = looked.fit {
             return Err(TargetError::Misfit(differences));
         }
@@ -171,14 +183,20 @@ impl Target for PostgresTarget {
         })
     }
 
-    fn compare(&self, _spec: &TableSpec, _schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError> {
-        Err(TargetError::Misfit(vec![
-            "rows cannot be compared with a table of PostgreSQL without loading them".to_owned(),
-        ]))
+    fn compare(&self, spec: &TableSpec, schema: SchemaRef) -> Result<Box<dyn Comparison>, TargetError> {
+        let session = self.reading()?;
+        let looked = self.looked(&session, spec, Purpose::Comparison)?;
+        if let Fit::Misfit(differences) = looked.fit {
+            return Err(TargetError::Misfit(differences));
+        }
+        let table = (spec, looked.shape.as_ref());
+        let comparison =
+            PostgresComparison::new(session, self.faults.clone(), table, schema, ROWS_MEMORY_BYTES)?;
+        Ok(Box::new(comparison))
     }
 
-    fn read(&self, _spec: ReadSpec<'_>, _sink: &mut dyn RowSink) -> Result<(), TargetError> {
-        Err(TargetError::Misfit(vec!["values cannot be looked up in a table of PostgreSQL".to_owned()]))
+    fn read(&self, spec: ReadSpec<'_>, sink: &mut dyn RowSink) -> Result<(), TargetError> {
+        read::read(&self.reading()?, &self.faults, spec, sink)
     }
 }
 

@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     model::{printable, value::ValueType},
-    targets::{Mode, OnNull, TableSpec, TargetColumn, TargetError, WriteWhen, identifier::quoted},
+    targets::{
+        Mirror, Mode, OnNull, TableSpec, TargetColumn, TargetError, Vanished, WriteWhen, identifier::quoted,
+    },
 };
 
 /// A column of the batches.
@@ -76,6 +78,30 @@ pub(super) struct Plan {
     overriding: &'static str,
     /// The column that says which row is newer (its index among `columns`).
     newer: Option<usize>,
+    /// Where rows that vanished are marked.
+    mark: Option<MarkWords>,
+}
+
+/// How a row that vanished is known.
+#[derive(Clone, Debug)]
+struct MarkWords {
+    /// The condition that the row of the table is marked.
+    marked: String,
+    /// The assignment that takes the mark off.
+    unmark: String,
+}
+
+impl MarkWords {
+    fn of(mirror: &Mirror) -> Option<Self> {
+        let Vanished::Mark { column, value_type } = &mirror.vanished else { return None };
+        let name = quoted(column);
+        Some(match value_type {
+            ValueType::Boolean => {
+                Self { marked: format!("o.{name} IS TRUE"), unmark: format!("{name} = false") }
+            }
+            _ => Self { marked: format!("o.{name} IS NOT NULL"), unmark: format!("{name} = NULL") },
+        })
+    }
 }
 
 impl Plan {
@@ -114,6 +140,7 @@ impl Plan {
             table: shape.quoted(),
             mode: spec.mode,
             newer,
+            mark: spec.mirror.as_ref().and_then(MarkWords::of),
             columns,
             schema,
         })
@@ -153,9 +180,12 @@ impl Plan {
                 let newer = self
                     .is_newer()
                     .map_or_else(String::new, |newer| format!("WHEN ({newer}) IS NOT TRUE THEN 's' "));
+                // A marked row was gone: whatever comes back is written.
+                let marked = self.marked();
+                let comes_back = marked.map_or_else(String::new, |marked| format!("WHEN {marked} THEN 'u' "));
                 (
-                    format!("CASE WHEN o.{first} IS NULL THEN 'i' {newer}ELSE 'u' END"),
-                    format!(" WHERE o.{first} IS NULL OR {}", self.differs()),
+                    format!("CASE WHEN o.{first} IS NULL THEN 'i' {comes_back}{newer}ELSE 'u' END"),
+                    format!(" WHERE o.{first} IS NULL OR {}{}", self.differs(), or(marked)),
                 )
             }
         };
@@ -216,14 +246,16 @@ impl Plan {
                 format!("{} = s.{}", column.name, column.staged)
             }
         });
-        let set = set.collect::<Vec<_>>().join(", ");
+        let unmark = self.mark.as_ref().map(|mark| mark.unmark.clone());
+        let set = set.chain(unmark).collect::<Vec<_>>().join(", ");
         if set.is_empty() {
             return None;
         }
-        let newer = self.is_newer().map_or_else(String::new, |newer| format!(" AND ({newer})"));
+        let marked = or(self.marked());
+        let newer = self.is_newer().map_or_else(String::new, |newer| format!(" AND ({newer}{marked})"));
         Some(format!(
             "UPDATE {} o SET {set} FROM {STAGE} s JOIN {WORK} w ON w.n = s.n
-             WHERE w.what = 'u'{range} AND {} AND {}{newer}",
+             WHERE w.what = 'u'{range} AND {} AND ({}{marked}){newer}",
             self.table,
             self.same_key(),
             self.differs()
@@ -250,22 +282,35 @@ impl Plan {
     }
 
     /// A row that waits and the row of the table are not the same in what is compared.
-    fn differs(&self) -> String {
-        let differs = self.columns.iter().filter(|column| column.is_compared).map(|column| {
-            let cast = column.cast();
-            let (old, new) = (&column.name, &column.staged);
-            if column.null_keeps {
-                format!("s.{new} IS NOT NULL AND o.{old}{cast} IS DISTINCT FROM s.{new}{cast}")
-            } else {
-                format!("o.{old}{cast} IS DISTINCT FROM s.{new}{cast}")
-            }
-        });
-        let differs = differs.collect::<Vec<_>>();
+    pub(super) fn differs(&self) -> String {
+        let differs = self.compared().map(|(_, column)| column.differs()).collect::<Vec<_>>();
         if differs.is_empty() { "false".to_owned() } else { format!("({})", differs.join(" OR ")) }
     }
 
+    /// The columns that take part in "has it changed?", with their indices.
+    pub(super) fn compared(&self) -> impl Iterator<Item = (usize, &Column)> {
+        self.columns.iter().enumerate().filter(|(_, column)| column.is_compared)
+    }
+
+    /// The columns of the key.
+    pub(super) fn key(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.is_key)
+    }
+
+    /// The condition that a row of the table is marked, where there are marks.
+    pub(super) fn marked(&self) -> Option<&str> {
+        self.mark.as_ref().map(|mark| mark.marked.as_str())
+    }
+
+    /// The condition that a row of the table has a key, and is not marked.
+    pub(super) fn is_row(&self) -> String {
+        let key = self.key().map(|column| format!("o.{} IS NOT NULL", column.name));
+        let unmarked = self.marked().map(|marked| format!("NOT ({marked})"));
+        key.chain(unmarked).collect::<Vec<_>>().join(" AND ")
+    }
+
     /// A row that waits is newer than the row of the table, where there is a column that says so.
-    fn is_newer(&self) -> Option<String> {
+    pub(super) fn is_newer(&self) -> Option<String> {
         let column = self.columns.get(self.newer?)?;
         let (old, new) = (&column.name, &column.staged);
         let bytes = if column.bytewise == Bytewise::Already { "" } else { "::text COLLATE \"C\"" };
@@ -273,7 +318,23 @@ impl Plan {
     }
 }
 
+/// Behind another condition.
+fn or(condition: Option<&str>) -> String {
+    condition.map_or_else(String::new, |condition| format!(" OR {condition}"))
+}
+
 impl Column {
+    /// A row that waits and the row of the table are not the same in this column.
+    pub(super) fn differs(&self) -> String {
+        let cast = self.cast();
+        let (old, new) = (&self.name, &self.staged);
+        if self.null_keeps {
+            format!("(s.{new} IS NOT NULL AND o.{old}{cast} IS DISTINCT FROM s.{new}{cast})")
+        } else {
+            format!("(o.{old}{cast} IS DISTINCT FROM s.{new}{cast})")
+        }
+    }
+
     fn cast(&self) -> &'static str {
         if self.bytewise == Bytewise::AsText { "::text COLLATE \"C\"" } else { "" }
     }

@@ -4,7 +4,7 @@
 //! on another connection (PgBouncer in transaction mode): settings are `SET LOCAL`, statements have no name, temporary tables
 //! are dropped on commit.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use bytes::Bytes;
 use futures_util::SinkExt;
@@ -34,6 +34,11 @@ const GRACE: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Names that statements of others have left behind on a pooled connection, which are stepped over.
 const MOST_NAMES_TAKEN: u32 = 100;
+
+/// A query whose rows are fetched bit by bit.
+const CURSOR: &str = "wharf_rows";
+/// Rows that are fetched at once: enough that the way to the server and back counts little.
+const ROWS_A_FETCH: usize = 1000;
 
 /// A value bound to a statement, and its type.
 pub(super) type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
@@ -104,6 +109,27 @@ impl Session {
     /// Runs a statement and tells how many rows it wrote.
     pub(super) fn execute(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<u64, Failure> {
         self.wait(self.client.execute_typed(sql, parameters))
+    }
+
+    /// Runs a query and gives its rows one after the other, until there are no more or enough was seen; few of them are in
+    /// memory at a time.
+    pub(super) fn each(
+        &self,
+        query: &str,
+        visit: &mut dyn FnMut(&Row) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Failure> {
+        self.run(&format!("DECLARE {CURSOR} NO SCROLL CURSOR FOR {query}"))?;
+        loop {
+            let rows = self.rows(&format!("FETCH {ROWS_A_FETCH} FROM {CURSOR}"), &[])?;
+            for row in &rows {
+                if visit(row)?.is_break() {
+                    return self.run(&format!("CLOSE {CURSOR}"));
+                }
+            }
+            if rows.len() < ROWS_A_FETCH {
+                return self.run(&format!("CLOSE {CURSOR}"));
+            }
+        }
     }
 
     /// Copies what `next` gives into the server; its buffers are sent as they are. Gives the number of rows that came in.

@@ -110,8 +110,12 @@ pub(super) struct Shape {
     pub has_policies: bool,
     /// Of a view: rows can be inserted and updated.
     pub is_writable: bool,
+    /// Of a view: rows can be deleted.
+    pub is_deletable: bool,
     /// This user may use its schema.
     pub may_use_schema: bool,
+    /// This user may delete rows.
+    pub may_delete: bool,
 }
 
 impl Shape {
@@ -143,7 +147,8 @@ const RELATION: &str = "
            EXISTS (SELECT FROM pg_catalog.pg_rewrite r
                    WHERE r.ev_class = c.oid AND r.is_instead AND r.ev_type IN ('2', '3')),
            EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
-                   AND t.tgenabled IN ('O', 'A') AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0)
+                   AND t.tgenabled IN ('O', 'A') AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0),
+           has_table_privilege(c.oid, 'DELETE')
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = $1 AND (n.nspname = $2 OR $2 IS NULL AND pg_catalog.pg_table_is_visible(c.oid))
       AND c.relkind <> 'i' AND c.relkind <> 'I' AND n.nspname <> 'pg_toast'
@@ -220,8 +225,10 @@ pub(super) fn read(session: &Session, name: TableName<'_>) -> Result<Option<Shap
         },
         has_policies: row.try_get(4)?,
         may_use_schema: row.try_get(5)?,
-        // Bits of the server's CmdType: UPDATE is 2, INSERT 3.
+        may_delete: row.try_get(9)?,
+        // Bits of the server's CmdType: UPDATE is 2, INSERT 3, DELETE 4.
         is_writable: writable & 0b1100 == 0b1100,
+        is_deletable: writable & 0b1_0000 != 0,
         has_rules: row.try_get(7)?,
         has_before_triggers: row.try_get(8)?,
         columns: columns.iter().map(column).collect::<Result<_, _>>()?,

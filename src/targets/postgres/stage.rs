@@ -27,7 +27,7 @@ pub(super) const WORK: &str = "_wharf_work";
 /// Memory for holding the rows against the table's: the planner would else cut both into parts on the disk.
 const WORK_MEMORY: &str = "SET LOCAL work_mem = '128MB'";
 /// Keeps other writers away, and lets readers go on.
-const LOCK: &str = "IN SHARE ROW EXCLUSIVE MODE";
+pub(super) const LOCK: &str = "IN SHARE ROW EXCLUSIVE MODE";
 
 /// What became of the rows that waited.
 #[derive(Debug, Default)]

@@ -14,14 +14,16 @@ use super::{
     load::contract,
     lookup::{Lookup, Terms},
     plan::{Known, Plan, Purpose},
-    row_set::{RowSet, bind},
     scopes::Scopes,
     shape::Shape,
     sql, stored,
 };
 use crate::{
     model::value::{ValueType, temporal},
-    targets::{Difference, DifferenceKind, Mirror, TableSpec, TargetError, Vanished, Vanishing},
+    targets::{
+        Difference, DifferenceKind, Mirror, TableSpec, TargetError, Vanished, Vanishing,
+        row_set::{RowSet, bind},
+    },
 };
 
 /// By what a row is known while a file is loaded.

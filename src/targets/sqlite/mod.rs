@@ -18,7 +18,6 @@ mod lookup;
 mod mirror;
 mod plan;
 mod read;
-mod row_set;
 mod scopes;
 mod shape;
 mod snapshot;

@@ -1,6 +1,6 @@
 //! Rows and mappings made by hand, and loads of them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
@@ -53,6 +53,28 @@ pub fn open(target: &dyn Target, spec: &TableSpec, delivery: DeliveryId) -> Box<
     }
 }
 
+/// Writes batches, whose records have different numbers, and all that the target has put aside; gives what was refused, in the
+/// order of the file.
+pub fn write(load: &mut dyn Load, batches: &[Batch]) -> Result<Vec<RowRefusal>, TargetError> {
+    let mut refused = Vec::new();
+    for batch in batches {
+        refused.extend(load.write(batch)?);
+    }
+    let origins: BTreeMap<u64, Origin> =
+        batches.iter().flat_map(|batch| &batch.origins).map(|origin| (origin.record, *origin)).collect();
+    refused.extend(load.finish()?.into_iter().map(|(record, refusal)| refusal.of(origins[&record])));
+    refused.sort_by_key(|refusal| refusal.origin.record);
+    Ok(refused)
+}
+
+/// The same rows as if they came later in the file.
+pub fn later(mut batch: Batch, records: u64) -> Batch {
+    for origin in &mut batch.origins {
+        origin.record += records;
+    }
+    batch
+}
+
 /// The balanced tally of a load of which `rejected` rows were refused.
 pub fn balanced(load: &dyn Load, rejected: usize) -> Tally {
     let mut tally = load.counts();
@@ -64,6 +86,8 @@ pub fn balanced(load: &dyn Load, rejected: usize) -> Tally {
 /// Seals and commits a load of which `rejected` rows were refused.
 #[track_caller]
 pub fn finish(mut load: Box<dyn Load>, rejected: usize) -> Tally {
+    // Where rows were written, this was done already, and nothing is left to do.
+    assert_eq!(load.finish().unwrap(), []);
     let tally = balanced(&*load, rejected);
     load.seal(&tally, ContentHash([0; 32])).unwrap();
     load.commit().unwrap();
@@ -74,7 +98,7 @@ pub fn finish(mut load: Box<dyn Load>, rejected: usize) -> Tally {
 #[track_caller]
 pub fn load(database: &dyn Database, spec: &TableSpec, rows: &[Vec<Cell>]) -> (Tally, Vec<RowRefusal>) {
     let mut load = open(&*database.target(), spec, fresh());
-    let refusals = load.write(&batch(spec, rows)).unwrap();
+    let refusals = write(&mut *load, &[batch(spec, rows)]).unwrap();
     let tally = finish(load, refusals.len());
     assert_eq!(tally.read, rows.len() as u64, "every row is counted or refused");
     (tally, refusals)

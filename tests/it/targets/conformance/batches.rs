@@ -26,7 +26,7 @@ fn mark(record: u64) -> Mark {
 /// Begins a delivery, writes these rows and marks them, and is cut off.
 fn begun_and_cut_off(database: &dyn Database, delivery: DeliveryId, rows: &[(&str, &str)]) {
     let mut load = open(&*database.target(), &by_batch(), delivery);
-    load.write(&batch(&by_batch(), &pairs(rows))).unwrap();
+    write(&mut *load, &[batch(&by_batch(), &pairs(rows))]).unwrap();
     load.mark(&mark(rows.len() as u64)).unwrap();
 }
 
@@ -42,9 +42,9 @@ fn resumed(database: &dyn Database, delivery: DeliveryId) -> (Box<dyn Load>, Pro
 fn what_stands_before_a_mark_stays_and_what_stands_after_it_is_undone(database: &dyn Database) {
     let (spec, delivery) = (by_batch(), fresh());
     let mut load = open(&*database.target(), &spec, delivery);
-    load.write(&batch(&spec, &pairs(&[("a", "1"), ("b", "1")]))).unwrap();
+    write(&mut *load, &[batch(&spec, &pairs(&[("a", "1"), ("b", "1")]))]).unwrap();
     load.mark(&mark(2)).unwrap();
-    load.write(&batch(&spec, &pairs(&[("c", "1")]))).unwrap();
+    write(&mut *load, &[later(batch(&spec, &pairs(&[("c", "1")])), 2)]).unwrap();
     assert_eq!(load.counts().inserted, 3);
     drop(load);
     assert_eq!(database.texts(&["k"], "FROM t ORDER BY k"), ["a", "b"]);
@@ -60,12 +60,12 @@ fn a_resumed_load_ends_with_the_counts_of_the_whole_delivery(database: &dyn Data
     load(database, &pair(), &pairs(&[("a", "0")]));
     begun_and_cut_off(database, delivery, &[("a", "1"), ("b", "1")]);
     let (mut load, _) = resumed(database, delivery);
-    load.write(&batch(&spec, &pairs(&[("c", "1")]))).unwrap();
+    write(&mut *load, &[later(batch(&spec, &pairs(&[("c", "1")])), 2)]).unwrap();
     load.mark(&Mark { rejects: ContentHash([9; 32]), ..mark(3) }).unwrap();
     drop(load);
     let (mut load, progress) = resumed(database, delivery);
     assert_eq!((progress.mark.record, progress.mark.rejects), (3, ContentHash([9; 32])));
-    load.write(&batch(&spec, &pairs(&[("d", "1")]))).unwrap();
+    write(&mut *load, &[later(batch(&spec, &pairs(&[("d", "1")])), 3)]).unwrap();
     let tally = finish(load, 0);
     assert_eq!((tally.read, tally.inserted, tally.updated), (4, 3, 1));
     let Begun::Already(committed) = begin(&*database.target(), &spec, delivery).unwrap() else {
@@ -82,7 +82,7 @@ fn a_load_that_starts_over_counts_what_it_finds(database: &dyn Database) {
     begun_and_cut_off(database, delivery, &[("a", "1"), ("b", "1")]);
     let (mut load, _) = resumed(database, delivery);
     load.start_over().unwrap();
-    load.write(&batch(&by_batch(), &pairs(&[("a", "1"), ("b", "2"), ("c", "1")]))).unwrap();
+    write(&mut *load, &[batch(&by_batch(), &pairs(&[("a", "1"), ("b", "2"), ("c", "1")]))]).unwrap();
     let tally = finish(load, 0);
     assert_eq!((tally.inserted, tally.updated, tally.unchanged), (1, 1, 1));
 }
@@ -90,10 +90,10 @@ fn a_load_that_starts_over_counts_what_it_finds(database: &dyn Database) {
 fn others_may_write_between_two_marks(database: &dyn Database) {
     let spec = by_batch();
     let mut load = open(&*database.target(), &spec, fresh());
-    load.write(&batch(&spec, &pairs(&[("a", "1")]))).unwrap();
+    write(&mut *load, &[batch(&spec, &pairs(&[("a", "1")]))]).unwrap();
     load.mark(&mark(1)).unwrap();
     assert_eq!(database.count("FROM t"), 1);
-    load.write(&batch(&spec, &pairs(&[("b", "1")]))).unwrap();
+    write(&mut *load, &[later(batch(&spec, &pairs(&[("b", "1")])), 1)]).unwrap();
     assert_eq!(database.count("FROM t"), 1);
     assert_eq!(finish(load, 0).inserted, 2);
 }
@@ -104,7 +104,8 @@ fn refused_rows_before_a_mark_stay_out_when_the_load_is_resumed(database: &dyn D
     begun_and_cut_off(database, delivery, &[("a", "1"), ("b", "x"), ("c", "1")]);
     let (mut load, progress) = resumed(database, delivery);
     assert_eq!(progress.counts.inserted, 2);
-    let refused = load.write(&batch(&by_batch(), &pairs(&[("d", "x"), ("e", "1")]))).unwrap();
+    let refused =
+        write(&mut *load, &[later(batch(&by_batch(), &pairs(&[("d", "x"), ("e", "1")])), 3)]).unwrap();
     assert_eq!((refused.len(), finish(load, 2).inserted), (1, 3));
     assert_eq!(database.texts(&["k"], "FROM t ORDER BY k"), ["a", "c", "e"]);
 }

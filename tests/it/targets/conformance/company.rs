@@ -27,10 +27,12 @@ fn a_reader_sees_all_of_a_load_or_nothing(database: &dyn Database) {
     };
     let spec = pair();
     let mut load = open(&*database.target(), &spec, fresh());
-    for rows in [[("a", "2"), ("c", "2")], [("b", "2"), ("d", "2")]] {
-        load.write(&batch(&spec, &pairs(&rows))).unwrap();
+    for (at, rows) in [[("a", "2"), ("c", "2")], [("b", "2"), ("d", "2")]].iter().enumerate() {
+        load.write(&later(batch(&spec, &pairs(rows)), at as u64 * 2)).unwrap();
         assert_eq!(seen(), ["a1", "b1"]);
     }
+    load.finish().unwrap();
+    assert_eq!(seen(), ["a1", "b1"]);
     load.seal(&balanced(&*load, 0), wharf::model::ContentHash([0; 32])).unwrap();
     assert_eq!(seen(), ["a1", "b1"]);
     load.commit().unwrap();
@@ -44,7 +46,7 @@ fn second_attempt(database: &dyn Database, end: fn(Box<dyn wharf::targets::Load>
     load(database, &spec, &[]);
     let (first, second) = (database.target(), database.target());
     let mut load = open(&*first, &spec, delivery);
-    load.write(&batch(&spec, &pairs(&[("a", "1")]))).unwrap();
+    write(&mut *load, &[batch(&spec, &pairs(&[("a", "1")]))]).unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             loop {
@@ -97,7 +99,7 @@ fn beside(database: &dyn Database, theirs: &str, rows: &[(&str, &str)]) -> (Vec<
     let target = database.target();
     let attempt = || {
         let Begun::Open(mut load) = begin(&*target, &spec, fresh())? else { panic!("the delivery is new") };
-        let refused = load.write(&batch(&spec, &pairs(rows)))?;
+        let refused = write(&mut *load, &[batch(&spec, &pairs(rows))])?;
         let tally = balanced(&*load, refused.len());
         load.seal(&tally, wharf::model::ContentHash([0; 32]))?;
         load.commit().map(|()| tally)
@@ -153,7 +155,7 @@ fn a_comparison_neither_waits_for_writers_nor_keeps_them_waiting_and_sees_one_st
     load(database, &pair(), &pairs(&[("a", "1")]));
     let target = database.target();
     let mut load_under_way = open(&*target, &pair(), fresh());
-    load_under_way.write(&batch(&pair(), &pairs(&[("a", "2")]))).unwrap();
+    write(&mut *load_under_way, &[batch(&pair(), &pairs(&[("a", "2")]))]).unwrap();
     let beside = database.target();
     let mut comparison = beside.compare(&pair(), schema(&pair())).unwrap();
     finish(load_under_way, 0);

@@ -91,13 +91,11 @@ fn loads_count_and_store_what_the_model_does(database: &dyn Database) {
             let mut model = BTreeMap::new();
             for rows in deliveries {
                 let mut expected = Tally::default();
-                let batches: Vec<Batch> =
-                    rows.chunks(batch_rows).map(|part| batch(&spec, &cells(part))).collect();
+                let part = |(at, part)| later(batch(&spec, &cells(part)), (at * batch_rows) as u64);
+                let batches: Vec<Batch> = rows.chunks(batch_rows).enumerate().map(part).collect();
                 let (foretold, differences) = compared(&*database.target(), &spec, &batches);
                 let mut load = open(&*database.target(), &spec, fresh());
-                for batch in &batches {
-                    prop_assert_eq!(load.write(batch).unwrap(), vec![]);
-                }
+                prop_assert_eq!(write(&mut *load, &batches).unwrap(), vec![]);
                 for (key, values) in &rows {
                     apply(&mut model, key, *values, &mut expected);
                 }

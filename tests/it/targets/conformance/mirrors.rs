@@ -78,7 +78,7 @@ fn mirror(
     assert_eq!((gone.len() as u64, counts.deleted), (foretold.rows, foretold.rows));
 
     let mut load = open(&*target, spec, fresh());
-    assert!(load.write(&batch).unwrap().is_empty());
+    assert!(write(&mut *load, std::slice::from_ref(&batch)).unwrap().is_empty());
     load.present(&keys(spec, rejected).rows).unwrap();
     let vanishing = load.vanishing().unwrap().unwrap();
     load.vanish().unwrap();
@@ -146,7 +146,7 @@ fn more_scopes_than_can_be_remembered_let_nothing_vanish(database: &dyn Database
     for (count, can) in [(MOST_SCOPES, true), (MOST_SCOPES + 1, false)] {
         let file: Vec<(&str, i64, i64)> = shops[..count].iter().map(|shop| (shop.as_str(), 1, 1)).collect();
         let mut load = open(&*database.target(), &spec, fresh());
-        load.write(&batch(&spec, &rows(&file))).unwrap();
+        write(&mut *load, &[batch(&spec, &rows(&file))]).unwrap();
         assert_eq!(load.vanishing().unwrap().is_some(), can);
     }
 }
@@ -181,7 +181,7 @@ fn scopes_of_every_type_and_without_a_value_are_told_apart(database: &dyn Databa
         (row(10, "x", two, Cell::Null), vec!["1", "4", "6"]),
     ] {
         let mut load = open(&*database.target(), &spec, fresh());
-        load.write(&batch(&spec, &[file])).unwrap();
+        write(&mut *load, &[batch(&spec, &[file])]).unwrap();
         assert_eq!(load.vanishing().unwrap().unwrap().rows, 1);
         load.vanish().unwrap();
         finish(load, 0);
@@ -203,7 +203,8 @@ fn rows_that_the_database_refuses_count_as_there(database: &dyn Database) {
     let spec = articles(Vanished::Delete, &[]);
     mirror(database, &spec, &[("a", 1, 5), ("a", 2, 5), ("a", 3, 5)], &[]);
     let mut load = open(&*database.target(), &spec, fresh());
-    let refused = load.write(&batch(&spec, &rows(&[("a", 1, 5), ("a", 2, 100), ("a", 9, 100)]))).unwrap();
+    let refused =
+        write(&mut *load, &[batch(&spec, &rows(&[("a", 1, 5), ("a", 2, 100), ("a", 9, 100)]))]).unwrap();
     assert_eq!(refused.len(), 2);
     assert_eq!(load.vanishing().unwrap(), Some(Vanishing { rows: 1, of: 3 }));
     load.vanish().unwrap();
@@ -221,7 +222,7 @@ fn a_row_that_the_table_does_not_let_go_fails_the_load_and_says_why(database: &d
     let spec = articles(Vanished::Delete, &[]);
     let kept = || {
         let mut load = open(&*database.target(), &spec, fresh());
-        load.write(&batch(&spec, &rows(&[("a", 1, 5)]))).unwrap();
+        write(&mut *load, &[batch(&spec, &rows(&[("a", 1, 5)]))]).unwrap();
         assert_eq!(load.vanishing().unwrap().unwrap().rows, 1);
         lasting(load.vanish())
     };
@@ -245,7 +246,7 @@ fn a_parent_and_its_child_vanish_together(database: &dyn Database) {
     spec.columns[0].required = false;
     let mut load = open(&*database.target(), &spec, fresh());
     let file = vec![vec![text("a"), Cell::Integer(4), Cell::Null]];
-    load.write(&batch(&spec, &file)).unwrap();
+    write(&mut *load, &[batch(&spec, &file)]).unwrap();
     load.vanishing().unwrap();
     load.vanish().unwrap();
     assert_eq!(finish(load, 0).deleted, 3);

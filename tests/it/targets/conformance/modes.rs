@@ -51,11 +51,10 @@ fn in_mode_insert_a_known_key_is_rejected(database: &dyn Database) {
 
 fn in_mode_insert_a_key_that_stands_twice_in_the_file_is_loaded_once(database: &dyn Database) {
     let spec = TableSpec { mode: Mode::Insert, ..pair() };
-    let (target, mut refused) = (database.target(), Vec::new());
-    let mut load = open(&*target, &spec, fresh());
-    for rows in [&[("a", "1"), ("b", "1"), ("a", "2")][..], &[("b", "2"), ("c", "1")]] {
-        refused.extend(load.write(&batch(&spec, &pairs(rows))).unwrap());
-    }
+    let mut load = open(&*database.target(), &spec, fresh());
+    let one = batch(&spec, &pairs(&[("a", "1"), ("b", "1"), ("a", "2")]));
+    let other = later(batch(&spec, &pairs(&[("b", "2"), ("c", "1")])), 3);
+    let refused = write(&mut *load, &[one, other]).unwrap();
     assert_eq!(refused.iter().map(|refusal| &refusal.rule).collect::<Vec<_>>(), [&Rule::Key, &Rule::Key]);
     assert_eq!(finish(load, 2).inserted, 3);
     assert_eq!(database.texts(&["v"], "FROM t ORDER BY k"), ["1", "1", "1"]);
@@ -118,7 +117,7 @@ fn a_column_the_file_lacks_is_not_touched(database: &dyn Database) {
     let target = database.target();
     let begun = target.begin(LoadId { site: "site", delivery: fresh() }, &full, schema(&lacking)).unwrap();
     let Begun::Open(mut load) = begun else { panic!("the delivery is new") };
-    assert!(load.write(&batch(&lacking, &[vec![text("a")], vec![text("b")]])).unwrap().is_empty());
+    assert!(write(&mut *load, &[batch(&lacking, &[vec![text("a")], vec![text("b")]])]).unwrap().is_empty());
     let tally = finish(load, 0);
     assert_eq!((tally.inserted, tally.unchanged), (1, 1));
     assert_eq!(database.texts(&["k", "v"], "FROM t ORDER BY k"), ["a,1", "b,-"]);

@@ -25,7 +25,7 @@ fn a_delivery_is_loaded_once_and_remembered_with_its_tally(database: &dyn Databa
     let id = LoadId { site: "site", delivery };
     assert_eq!(target.remembers(id).unwrap(), Remembered::Nothing);
     let mut load = open(&*target, &spec, delivery);
-    load.write(&batch(&spec, &pairs(&[("a", "1")]))).unwrap();
+    write(&mut *load, &[batch(&spec, &pairs(&[("a", "1")]))]).unwrap();
     let tally = Tally { read: 3, inserted: 1, rejected: 2, ..Tally::default() };
     load.seal(&tally, ContentHash([7; 32])).unwrap();
     load.commit().unwrap();
@@ -41,7 +41,7 @@ fn a_load_that_is_dropped_leaves_nothing(database: &dyn Database) {
     let (spec, delivery) = (pair(), fresh());
     for sealed in [false, true] {
         let mut load = open(&*database.target(), &spec, delivery);
-        load.write(&batch(&spec, &pairs(&[("a", "1")]))).unwrap();
+        write(&mut *load, &[batch(&spec, &pairs(&[("a", "1")]))]).unwrap();
         if sealed {
             load.seal(&balanced(&*load, 0), ContentHash([0; 32])).unwrap();
         }
@@ -58,7 +58,7 @@ fn many_loads_through_one_target_each_begin_afresh(database: &dyn Database) {
     let (spec, target) = (pair(), database.target());
     for n in 0..5 {
         let mut load = open(&*target, &spec, fresh());
-        load.write(&batch(&spec, &pairs(&[("a", "1"), (&n.to_string(), "2")]))).unwrap();
+        write(&mut *load, &[batch(&spec, &pairs(&[("a", "1"), (&n.to_string(), "2")]))]).unwrap();
         let tally = finish(load, 0);
         assert_eq!((tally.inserted, tally.unchanged), if n == 0 { (2, 0) } else { (1, 1) });
         drop(open(&*target, &spec, fresh()));
@@ -125,7 +125,7 @@ fn a_load_can_move_between_threads(database: &dyn Database) {
     let mut load = open(&*target, &pair(), fresh());
     let rows = batch(&pair(), &pairs(&[("a", "1")]));
     let load = std::thread::spawn(move || {
-        assert!(load.write(&rows).unwrap().is_empty());
+        assert!(write(&mut *load, &[rows]).unwrap().is_empty());
         load
     });
     assert_eq!(finish(load.join().unwrap(), 0).inserted, 1);

@@ -83,7 +83,7 @@ fn a_table_is_read_as_it_stands_at_one_moment(database: &dyn Database) {
     load(database, &pair(), &pairs(&[("a", "1")]));
     let target = database.target();
     let mut under_way = open(&*target, &pair(), fresh());
-    under_way.write(&batch(&pair(), &pairs(&[("b", "2")]))).unwrap();
+    write(&mut *under_way, &[batch(&pair(), &pairs(&[("b", "2")]))]).unwrap();
     assert_eq!(read(database, "t", &["k", "v"], usize::MAX).unwrap().rows, ["a,1"]);
     finish(under_way, 0);
     assert_eq!(read(database, "t", &["v", "k"], usize::MAX).unwrap().rows, ["1,a", "2,b"]);

@@ -62,7 +62,7 @@ impl Database for Place {
         Box::new(self.target())
     }
 
-    fn another(&self) -> Box<dyn Database> {
+    fn another(&self) -> Box<dyn Database + '_> {
         Box::new(Self::new())
     }
 

@@ -43,6 +43,14 @@ fn constraints_refuse_their_row_only() {
 }
 
 #[test]
+fn a_row_that_refers_to_a_later_row_is_refused_however_rows_are_grouped() {
+    let place = Place::with("CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT REFERENCES t (k))");
+    let rows = pairs(&[("a", "a"), ("b", "a"), ("c", "d"), ("d", "b"), ("e", "d")]);
+    let (tally, refusals) = load(&place, &pair(), &rows);
+    assert_eq!((tally.inserted, refusals.len(), refusals[0].origin.record), (4, 1, 3));
+}
+
+#[test]
 fn a_trigger_refuses_its_row_only_and_leaves_no_trace_of_it() {
     for raise in ["ABORT", "FAIL"] {
         for when in ["BEFORE", "AFTER"] {

@@ -17,7 +17,7 @@ const ROWS_A_LOOK: u32 = 1 << 14;
 
 /// A set of rows.
 #[derive(Debug)]
-pub(super) enum RowSet {
+pub(in crate::targets) enum RowSet {
     /// By their numbers.
     Numbers(Numbers),
     /// By one or several values.
@@ -26,7 +26,7 @@ pub(super) enum RowSet {
 
 /// Numbers in a compressed bitmap.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(in crate::targets) struct Numbers {
     bits: RoaringTreemap,
     most_bytes: u64,
     until_look: u32,
@@ -34,7 +34,7 @@ pub(super) struct Numbers {
 
 /// A database without a name.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(in crate::targets) struct Kept {
     connection: Connection,
     add: String,
     has: String,
@@ -42,17 +42,17 @@ pub(super) struct Kept {
 
 impl RowSet {
     /// An empty set of rows that are told apart by their number, in at most about `most_bytes` of memory.
-    pub(super) fn of_numbers(most_bytes: u64) -> Self {
+    pub(in crate::targets) fn of_numbers(most_bytes: u64) -> Self {
         Self::Numbers(Numbers { bits: RoaringTreemap::new(), most_bytes, until_look: ROWS_A_LOOK })
     }
 
     /// An empty set of rows that are told apart by so many values.
-    pub(super) fn of_values(values: usize, most_bytes: u64) -> Result<Self> {
+    pub(in crate::targets) fn of_values(values: usize, most_bytes: u64) -> Result<Self> {
         Kept::new(values, most_bytes).map(Self::Kept)
     }
 
     /// Adds a row.
-    pub(super) fn add<'v>(&mut self, mut row: impl Iterator<Item = ValueRef<'v>>) -> Result<()> {
+    pub(in crate::targets) fn add<'v>(&mut self, mut row: impl Iterator<Item = ValueRef<'v>>) -> Result<()> {
         match self {
             Self::Numbers(numbers) => {
                 if let Some(ValueRef::Integer(number)) = row.next() {
@@ -68,7 +68,7 @@ impl RowSet {
     }
 
     /// True when the row is in the set.
-    pub(super) fn has<'v>(&self, mut row: impl Iterator<Item = ValueRef<'v>>) -> Result<bool> {
+    pub(in crate::targets) fn has<'v>(&self, mut row: impl Iterator<Item = ValueRef<'v>>) -> Result<bool> {
         match (self, row.next()) {
             (Self::Numbers(numbers), Some(ValueRef::Integer(number))) => {
                 Ok(numbers.bits.contains(number.cast_unsigned()))
@@ -79,7 +79,7 @@ impl RowSet {
     }
 
     /// Number of rows.
-    pub(super) fn len(&self) -> Result<u64> {
+    pub(in crate::targets) fn len(&self) -> Result<u64> {
         match self {
             Self::Numbers(numbers) => Ok(numbers.bits.len()),
             Self::Kept(kept) => {
@@ -91,7 +91,7 @@ impl RowSet {
     }
 
     /// Goes through the rows, in the order of their numbers or values.
-    pub(super) fn each<E: From<rusqlite::Error>>(
+    pub(in crate::targets) fn each<E: From<rusqlite::Error>>(
         &self,
         mut visit: impl FnMut(&[ValueRef<'_>]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
@@ -177,7 +177,7 @@ impl Kept {
 }
 
 /// Binds values to a statement's parameters in their order.
-pub(super) fn bind<'v>(
+pub(in crate::targets) fn bind<'v>(
     statement: &mut Statement<'_>,
     values: impl Iterator<Item = ValueRef<'v>>,
 ) -> Result<()> {
