@@ -12,6 +12,7 @@ pub mod backoff;
 mod batches;
 pub mod clock;
 mod closing;
+mod commit;
 pub mod compared;
 pub mod corrections;
 pub mod decide;

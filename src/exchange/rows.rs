@@ -1,11 +1,12 @@
 //! The part of a delivery that touches the target and the reports: rows in one transaction (or one for each batch, see
 //! [`mod@super::batches`]), refusals turned into rejects, rejects kept, reports written.
 
-use std::{collections::BTreeMap, fs::File, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 use super::{
     Engine, Observer, Step,
     batches::{Batching, Opened, Part},
+    commit::Begin,
     deliver::{End, Fault, WORTH_TELLING_RECORDS},
     older::{Older, leave_out},
     pipeline::{self, PipelineError},
@@ -32,21 +33,6 @@ pub use crate::targets::MOST_REFUSALS as MOST_TARGET_REJECTS;
 
 /// What is said of a delivery whose load had been committed when the process ended, or the reply to the commit was lost.
 const IN_ALREADY: &str = "the database had the rows already; only recorded now";
-
-/// What is said of a delivery whose commit happened although nobody was told.
-const IN_AFTER_ALL: &str = "the reply to the commit was lost, and the database has the rows";
-/// A server that is started again, or a connection that is cut, is back within seconds most of the time; what takes longer is for
-/// the next attempt.
-const COMMIT_PAUSES: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(250),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
-
-/// Begins a load, also once more.
-type Begin<'a> = &'a dyn Fn() -> Result<Begun, TargetError>;
 
 impl Engine {
     /// Ends a delivery of which nothing is loaded, or no more than a part, with its reports.
@@ -258,31 +244,6 @@ impl Engine {
         }
         targets::reach(Point::TargetCommitted)?;
         Ok(Loading::Done(tally, note))
-    }
-
-    /// The reply to a commit was lost: the target is asked whether it happened, before anything else. Beginning again waits for
-    /// the first attempt's fate, if the target is still at it.
-    fn settle_commit(
-        &self,
-        job: &Job,
-        lost: &str,
-        begin: Begin<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<(), Fault> {
-        for pause in COMMIT_PAUSES {
-            std::thread::sleep(pause);
-            match begin() {
-                Ok(Begun::Already(_)) => {
-                    observer.note(&format!("{} ({}): {IN_AFTER_ALL}", job.name, job.id));
-                    self.record(job.id, vec![Event::Noted { text: IN_AFTER_ALL.to_owned() }])?;
-                    return Ok(());
-                }
-                Ok(Begun::Open(_) | Begun::Resumed(..)) => return Err(Fault::Passing(lost.to_owned())),
-                Err(TargetError::Passing(_)) if !self.is_stopping() => {}
-                Err(_) => break,
-            }
-        }
-        Err(Fault::Passing(format!("{lost}; the next attempt finds out whether the rows are in")))
     }
 
     /// Judges a load whose rows are written but not committed: there may be too many rejects, now that the target has added

@@ -29,6 +29,7 @@ mod postgres_comparing;
 mod postgres_loading;
 mod postgres_reaching;
 mod postgres_running;
+mod postgres_whole;
 mod previewing;
 mod readme;
 mod reconciling;

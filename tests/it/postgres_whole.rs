@@ -78,7 +78,9 @@ fn rejects_that_lack_a_row_of_another_table_load_when_it_comes() {
         &database,
         "create table lines (article text primary key references stock, pieces bigint)",
     );
-    let lines = STOCK.replace("\"stock", "\"lines").replace("shop = { lookup = { table = \"shops\", key = \"shop\" } }\n", "");
+    let lines = STOCK
+        .replace("\"stock", "\"lines")
+        .replace("shop = { lookup = { table = \"shops\", key = \"shop\" } }\n", "");
     site.write("mappings/inbound/lines.toml", lines.replace("count = ", "pieces = "));
     let lines = load(&site, "lines_1.csv", "article,pieces\nA,1\nC,3\n").exits(2).object();
     assert_eq!(standing(&site, &lines), [1, 0, 0]);
@@ -96,7 +98,8 @@ fn a_preview_tells_what_a_load_then_does_and_writes_nothing() {
     site.write("stock_2.csv", "article,shop,count\nA,N,1\nB,N,20\nD,N,4\nE,X,1\n");
     let previewed = site.run(["preview", "--json", "stock_2.csv"]).exits(2).object();
     assert_eq!(stock(&postgres, &database), before);
-    let loaded = load(&site, "stock_2.csv", "article,shop,count\nA,N,1\nB,N,20\nD,N,4\nE,X,1\n").exits(2).object();
+    let loaded =
+        load(&site, "stock_2.csv", "article,shop,count\nA,N,1\nB,N,20\nD,N,4\nE,X,1\n").exits(2).object();
     for count in ["read", "inserted", "updated", "unchanged", "rejected"] {
         assert_eq!(previewed["tally"][count], loaded["tally"][count], "{count}: {previewed:#}");
     }
