@@ -17,7 +17,7 @@ use crate::{
     },
     mapping::{MappingError, Plan, Problem, Problems, Site},
     model::printable,
-    targets::Fit,
+    targets::{Fit, Target, TargetError},
 };
 
 /// Options of `wharf check`.
@@ -105,7 +105,7 @@ impl Tables {
             return None;
         }
         let asked = target::open(&site.settings, connection.as_deref()).and_then(|target| {
-            let fit = target.fit(&plan.table)?;
+            let fit = fit(&*target, plan)?;
             let lacking = match &fit {
                 Fit::Misfit(_) => target.statements(&plan.table)?,
                 Fit::Fits | Fit::WouldCreate => Vec::new(),
@@ -162,6 +162,20 @@ impl Tables {
 
 fn named(connection: Option<&str>) -> String {
     connection.map_or_else(|| "the site's own database".to_owned(), |name| format!("connection `{name}`"))
+}
+
+/// Whether the table of a mapping fits. A shadow run only looks at it, for which less is needed than for a load.
+fn fit(target: &dyn Target, plan: &Plan) -> Result<Fit, TargetError> {
+    let fit = target.fit(&plan.table)?;
+    if !plan.shadow || !matches!(fit, Fit::Misfit(_)) {
+        return Ok(fit);
+    }
+    let every_column: Vec<Option<usize>> = (0..plan.columns.len()).map(Some).collect();
+    match target.compare(&plan.table, plan.row_schema(&every_column)) {
+        Ok(_) => Ok(Fit::Fits),
+        Err(TargetError::Misfit(differences)) => Ok(Fit::Misfit(differences)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Lookup tables of a mapping that cannot be asked, or contradict themselves.

@@ -77,6 +77,7 @@ fn to_compare_it_is_enough_to_read_and_what_else_is_needed_to_load_is_said() {
     ));
     let url = desk.postgres.url_as("reader", &desk.database);
     desk.site.write("wharf.toml", format!("[connections.w]\nurl = \"{url}\"\n"));
+    desk.site.run(["check"]).exits(0);
     let (code, compared) = desk.site.load("t1.csv", "id,x\na,1\nb,3\nc,4\n");
     assert_eq!((code, counts(&compared)), (0, [1, 1, 1, 0, 0]), "{compared:#}");
     assert_eq!(desk.rows("select * from t order by id"), ["a|1", "b|2"]);
