@@ -25,15 +25,16 @@ after = "move:done"
 "#;
 
 /// Tables of other hands: one that refuses rows, and one that another job fills.
-const TABLES: &str = "CREATE TABLE prices (article VARCHAR(20) PRIMARY KEY, price NUMERIC(9,2) CHECK (price <> 13.13), note TEXT);
-    CREATE TABLE audit (id VARCHAR(20) PRIMARY KEY, value INTEGER);
-    CREATE TABLE bulk (id VARCHAR(20) PRIMARY KEY NOT NULL, value INTEGER CHECK (value < 90));
+const TABLES: &str =
+    "CREATE TABLE prices (article TEXT PRIMARY KEY, price NUMERIC(9,2) CHECK (price <> 13.13), note TEXT);
+    CREATE TABLE audit (id TEXT PRIMARY KEY, value INTEGER);
+    CREATE TABLE bulk (id TEXT PRIMARY KEY NOT NULL, value INTEGER CHECK (value < 90));
     INSERT INTO audit VALUES ('1', 1), ('2', 2), ('9', 9);";
 /// SQLite keeps decimals as texts.
 const TABLES_OF_SQLITE: &str =
     "CREATE TABLE prices (article TEXT PRIMARY KEY NOT NULL, price TEXT CHECK (price <> '13.13'), note TEXT);
     CREATE TABLE audit (id TEXT PRIMARY KEY NOT NULL, value INTEGER);
-    CREATE TABLE bulk (id VARCHAR(20) PRIMARY KEY NOT NULL, value INTEGER CHECK (value < 90));
+    CREATE TABLE bulk (id TEXT PRIMARY KEY NOT NULL, value INTEGER CHECK (value < 90));
     INSERT INTO audit VALUES ('1', 1), ('2', 2), ('9', 9);";
 
 /// (mapping, what stands at its top, the table and what else stands in `[target]`, columns).
@@ -165,6 +166,7 @@ pub fn site(database: &dyn Database) -> Site {
         let text = format!(
             "{top}\n[format]\ntype = \"csv\"\n[target]\nconnection = \"db\"\n{target}\n[columns]\n{columns}\n"
         );
+        let text = if database.commits_batches() { text } else { text.replace("\ncommit = \"batch\"", "") };
         site.write(format!("mappings/inbound/{name}.toml"), text);
     }
     let tables = if url.starts_with("sqlite:") { TABLES_OF_SQLITE } else { TABLES };
