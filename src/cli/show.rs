@@ -192,13 +192,14 @@ fn sentence(event: &Event) -> String {
             "broken off, as the program was told to stop; the attempt does not count".to_owned()
         }
         Event::Started { attempt, .. } => format!("attempt {attempt} began"),
-        Event::Validated { read, good, filtered, rejected, .. } => {
+        Event::Validated { read, good, filtered, rejected, before, .. } => {
             let left_out = match filtered {
                 0 => String::new(),
                 filtered => format!(" {} filtered,", thousands(*filtered)),
             };
+            let before = if *before { " by the attempt before" } else { "" };
             format!(
-                "validated: {} records read, {} good,{left_out} {} rejected",
+                "validated{before}: {} records read, {} good,{left_out} {} rejected",
                 thousands(*read),
                 thousands(*good),
                 thousands(*rejected)

@@ -186,6 +186,7 @@ impl Engine {
         self.record_answering(id, vec![Event::Refused(stop)], &answers(request, Some(id)))?;
         lanes.unblock(id);
         self.forget_refusals(id);
+        self.forget_work(id);
         let mut report = DeliveryReport::of(&delivery, State::Refused);
         report.message = Some(message);
         Ok(Decided::Ended(Box::new(report)))

@@ -26,7 +26,7 @@ use crate::{
     model::{ContentHash, DeliveryId, Outcome, Reason, Tally},
     rejects::ReportError,
     targets::{self, LoadId, Remembered, TargetError},
-    validate::{ValidateError, Verdict, WorkFile, lookup::Snapshots},
+    validate::{ValidateError, Verdict, WorkFile, kept::Folder, lookup::Snapshots},
     wire::{
         self, WireError,
         fail::{self, Point},
@@ -119,6 +119,9 @@ pub(super) enum Fault {
     Passing(String),
     #[error("{0}")]
     Lasting(String),
+    /// What was put aside is not what was written.
+    #[error("{0}")]
+    Damaged(String),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error("the engine is being stopped")]
@@ -136,7 +139,7 @@ impl From<ValidateError> for Fault {
     fn from(error: ValidateError) -> Self {
         match error {
             ValidateError::Work(cause) => WireError::io("write", Path::new("the work file"), cause).into(),
-            other => Self::Lasting(other.to_string()),
+            other => Self::Damaged(other.to_string()),
         }
     }
 }
@@ -219,6 +222,7 @@ impl Engine {
             Ok(end) => end,
             Err(Fault::Ledger(error)) => return Err(error.into()),
             Err(Fault::Stopped) => {
+                self.forget_unsealed(job.id);
                 self.record(job.id, vec![Event::Interrupted])?;
                 return Ok(Delivered::Interrupted);
             }
@@ -247,6 +251,7 @@ impl Engine {
         pause: Duration,
         started: Duration,
     ) -> Result<Delivered, EngineError> {
+        self.forget_unsealed(job.id);
         let message = end.message.unwrap_or_default();
         let not_before =
             self.clock.unix_millis().saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
@@ -334,14 +339,39 @@ impl Engine {
         }
         // The keys are asked for until it is known what the load means for rejects.
         let share = self.memory.share(job.size, mode == Mode::Alone);
-        let mut work = match self.validate(job, mode, &share, observer)? {
-            Ok(work) => work,
+        let (work, taken_up) = match self.work_of(job, mode, &share, observer)? {
+            Ok(found) => found,
             // Nothing but a byte order mark or blank lines.
             Err((Reason::Empty, _)) if job.plan.empty_file == EmptyFile::Load => {
                 return Ok(empty_file(&job.plan));
             }
             Err((reason, message)) => return Ok(End::stopped(Outcome::Refused, reason, message)),
         };
+        match self.conclude(job, work, taken_up, untold, observer) {
+            // What was made of it is undone, back to the last batch at most, and every row before that was checked.
+            Err(Fault::Damaged(damage)) if taken_up => {
+                untold.clear();
+                self.forget_work(job.id);
+                let text = format!("{damage}: it is validated again");
+                self.record(job.id, vec![Event::Noted { text }])?;
+                match self.work_of(job, mode, &share, observer)? {
+                    Ok((work, _)) => self.conclude(job, work, false, untold, observer),
+                    Err((reason, message)) => Ok(End::stopped(Outcome::Refused, reason, message)),
+                }
+            }
+            ended => ended,
+        }
+    }
+
+    /// Brings a delivery that is validated to its end. `taken_up`: by an attempt before.
+    fn conclude(
+        &self,
+        job: &Job,
+        mut work: WorkFile,
+        taken_up: bool,
+        untold: &mut Vec<Event>,
+        observer: &mut dyn Observer,
+    ) -> Result<End, Fault> {
         fail::step(Point::WorkDone).map_err(ValidateError::Work)?;
         let validated = Event::Validated {
             read: work.seal.read,
@@ -349,6 +379,7 @@ impl Engine {
             filtered: work.seal.filtered,
             rejected: work.seal.rejected,
             violations: work.seal.violations.clone(),
+            before: taken_up,
         };
         if work.seal.read >= WORTH_TELLING_RECORDS {
             self.record(job.id, vec![validated])?;
@@ -374,7 +405,8 @@ impl Engine {
             Verdict::Load => {
                 let mut part = None;
                 match self.load_rows(job, &mut work, &mut part, observer) {
-                    Err(fault @ (Fault::Passing(_) | Fault::Lasting(_))) => {
+                    Err(damaged @ Fault::Damaged(_)) if taken_up => Err(damaged),
+                    Err(fault @ (Fault::Passing(_) | Fault::Lasting(_) | Fault::Damaged(_))) => {
                         Ok(self.failed(job, &work, part.as_ref(), &fault))
                     }
                     ended => ended,
@@ -391,12 +423,14 @@ impl Engine {
         }
     }
 
-    /// Validates the archived bytes; or says why they are refused as a whole.
+    /// Validates the archived bytes; or says why they are refused as a whole. What can be kept lies in the folder `own`, if
+    /// one is given.
     pub(super) fn validate(
         &self,
         job: &Job,
         mode: Mode,
         share: &Share<'_>,
+        own: Option<&Path>,
         observer: &mut dyn Observer,
     ) -> Result<Result<WorkFile, (Reason, String)>, Fault> {
         let file = self.open_archived(job)?;
@@ -406,8 +440,9 @@ impl Engine {
         };
         let facts = facts::of_job(job, former.as_ref());
         let (lookups, _held) = self.lookups(&job.plan, mode)?;
+        let passing = self.folders.work();
         let options = PipelineOptions {
-            work_folder: &self.folders.work(),
+            work_folder: own.map_or(Folder::passing(&passing), |own| Folder::keeping(&passing, own)),
             key_memory_bytes: share.bytes,
             keep_rows: true,
             secret: self.secret,
@@ -452,7 +487,7 @@ impl Engine {
 
     /// Opens the archived copy; one that an earlier run made is looked at first, as nothing may be said of a file on the
     /// strength of a damaged copy.
-    fn open_archived(&self, job: &Job) -> Result<File, Fault> {
+    pub(super) fn open_archived(&self, job: &Job) -> Result<File, Fault> {
         let path = self.folders.from_site(&job.archive);
         let file = match File::open(&job.archive) {
             Ok(file) => file,
@@ -479,6 +514,8 @@ impl Engine {
         untold: Vec<Event>,
         started: Duration,
     ) -> Result<Delivered, EngineError> {
+        // On a full disk the ledger needs the room.
+        self.forget_work(job.id);
         let worked_millis = millis_since(self, started);
         let table = job.plan.table.table.clone();
         let loaded = matches!(end.outcome, Outcome::Loaded | Outcome::LoadedWithRejects);
@@ -509,7 +546,6 @@ impl Engine {
             untold.into_iter().chain([event]).map(|event| (job.id, event)).collect();
         let overtaken = if loaded { self.overtaken_by(job)? } else { BTreeMap::new() };
         events.extend(overtakings(job, &overtaken));
-        let overtaken = overtaken.into_keys().collect();
         let brought = end.tally.inserted + end.tally.updated > 0;
         if loaded || end.tally.loaded() > 0 {
             let opened = if loaded { end.tally.rejected } else { 0 };
@@ -520,6 +556,11 @@ impl Engine {
         if end.outcome.is_final() {
             self.forget_refusals(job.id);
         }
+        for void in overtaken.keys() {
+            self.forget_work(*void);
+            self.forget_refusals(*void);
+        }
+        let overtaken = overtaken.into_keys().collect();
         let mut report = DeliveryReport::new(Some(job.id), &job.file, Some(&job.plan.name), end.outcome);
         (report.reason, report.message, report.tally) = (end.reason, end.message, end.tally);
         (report.tables, report.reports, report.sample) = (tables, end.reports, end.sample);

@@ -20,7 +20,7 @@ use crate::{
     mapping::{Settings, Site, expression::Facts, plan::EmptyFile, plan::Plan},
     model::{DeliveryId, Outcome, Reason, Tally, value},
     rejects::RejectIds,
-    validate::{ValidateError, Verdict, WorkFile, lookup::Snapshots},
+    validate::{ValidateError, Verdict, WorkFile, kept::Folder, lookup::Snapshots},
     wire,
 };
 
@@ -115,7 +115,7 @@ impl Inspector {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Inspection, InspectError> {
         let options = PipelineOptions {
-            work_folder: &self.folder,
+            work_folder: Folder::passing(&self.folder),
             key_memory_bytes: self.settings.max_memory_bytes / 4,
             keep_rows,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),
@@ -252,7 +252,7 @@ impl Inspector {
         most: usize,
     ) -> Result<Vec<LoadedRow>, InspectError> {
         let options = PipelineOptions {
-            work_folder: &self.folder,
+            work_folder: Folder::passing(&self.folder),
             key_memory_bytes: self.settings.max_memory_bytes / 4,
             keep_rows: true,
             secret: [random::<8>()?, random::<8>()?].map(u64::from_le_bytes),

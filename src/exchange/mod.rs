@@ -38,6 +38,7 @@ pub mod retrying;
 mod returned;
 mod rows;
 pub mod run;
+mod sealed;
 mod shadow;
 pub mod take;
 pub mod target;
@@ -148,7 +149,7 @@ impl Folders {
         self.store.join("archive")
     }
 
-    /// Work files; nothing in it outlives the engine.
+    /// Work files. What outlives the engine bears the name of a delivery that has not come to rest.
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.store.join("work")
@@ -169,7 +170,13 @@ impl Folders {
     /// The rows of a delivery that its target has refused so far, where it is committed batch by batch.
     #[must_use]
     pub fn refusals_file(&self, delivery: DeliveryId) -> PathBuf {
-        self.work().join(format!("{delivery}.refusals"))
+        self.work().join(format!("{delivery}.{}", sealed::REFUSALS))
+    }
+
+    /// The work file of a delivery, where it outlives the engine.
+    #[must_use]
+    pub fn work_folder(&self, delivery: DeliveryId) -> PathBuf {
+        self.work().join(delivery.to_string())
     }
 
     /// The lock of the engine.

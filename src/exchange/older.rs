@@ -100,7 +100,9 @@ impl Engine {
         for file in files {
             let job = self.job_of(&file, &plan).map_err(lasting)?;
             let share = self.memory.share(job.size, false);
-            let Ok(mut work) = self.validate(&job, Mode::Beside, &share, &mut Unseen)? else { continue };
+            let Ok(mut work) = self.validate(&job, Mode::Beside, &share, None, &mut Unseen)? else {
+                continue;
+            };
             for batch in work.rows()? {
                 let batch = batch?;
                 for (key, origin) in keys(&plan, &batch).zip(&batch.origins) {

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +20,8 @@ use crate::{
     mapping::{expression::Facts, plan::Plan},
     model::{Position, Reject},
     validate::{
-        Checked, PureStep, Sequence, ValidateError, WorkFile, lookup::Snapshots, sequence::SequenceOptions,
+        Checked, PureStep, Sequence, ValidateError, WorkFile, kept::Folder, lookup::Snapshots,
+        sequence::SequenceOptions,
     },
 };
 
@@ -46,7 +46,7 @@ pub enum PipelineError {
 #[derive(Clone, Copy, Debug)]
 pub struct PipelineOptions<'a> {
     /// Where work files overflow to.
-    pub work_folder: &'a Path,
+    pub work_folder: Folder<'a>,
     /// Memory for key sets, in bytes.
     pub key_memory_bytes: u64,
     /// Keep the rows for loading.

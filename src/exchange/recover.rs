@@ -181,19 +181,6 @@ impl Engine {
         Ok(removed)
     }
 
-    /// Removes what was kept for deliveries that have come to their end meanwhile. What cannot be removed does no harm.
-    fn sweep_work(&self, unfinished: &[DeliveryState]) {
-        for entry in std::fs::read_dir(self.folders.work()).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some((id, "refusals")) = name.to_str().and_then(|name| name.split_once('.')) else {
-                continue;
-            };
-            if id.parse::<DeliveryId>().is_ok_and(|id| unfinished.iter().all(|delivery| delivery.id != id)) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-    }
-
     /// The plan that is in force for a delivery, or why there is none.
     pub(super) fn plan_of(
         &self,

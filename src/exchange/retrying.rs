@@ -248,7 +248,7 @@ impl Engine {
             return all();
         }
         let share = self.memory.share(job.size, false);
-        let Ok(mut work) = self.validate(job, Mode::Beside, &share, observer)? else { return all() };
+        let Ok(mut work) = self.validate(job, Mode::Beside, &share, None, observer)? else { return all() };
         let mut failing = Failing::default();
         for reject in work.rejects()? {
             let reject = reject?;

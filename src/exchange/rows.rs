@@ -311,7 +311,7 @@ impl Engine {
         }
         let mut by_record: BTreeMap<u64, &RowRefusal> =
             refusals.iter().map(|refusal| (refusal.origin.record, refusal)).collect();
-        let file = File::open(&job.archive).map_err(|cause| WireError::io("open", &job.archive, cause))?;
+        let file = self.open_archived(job)?;
         let wanted = by_record.keys().copied().collect();
         let found =
             pipeline::read_records(&job.plan, Box::new(file), wanted).map_err(|error| match error {

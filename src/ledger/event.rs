@@ -62,6 +62,9 @@ pub enum Event {
         rejected: u64,
         /// Violations counted by rule code.
         violations: BTreeMap<String, u64>,
+        /// An attempt before had done it, and its sealed work file was taken up.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        before: bool,
     },
     /// Its good rows are in the target; or, of a shadow run, were compared with it.
     Loaded {
@@ -406,6 +409,7 @@ pub(super) mod tests {
                 filtered: 0,
                 rejected: 2,
                 violations: BTreeMap::from([("type".into(), 2)]),
+                before: number.is_multiple_of(2),
             },
             Event::Loaded {
                 message: None,

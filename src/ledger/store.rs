@@ -473,7 +473,7 @@ pub(super) mod tests {
             Event::Taken(taken(b"a")),
             Event::Waiting { blocker: Some(id(9)), why: None },
             Event::Started { attempt: 1, plan: Some("other".into()), lookups: None },
-            Event::Validated { read: 5, good: 3, filtered: 0, rejected: 2, violations },
+            Event::Validated { read: 5, good: 3, filtered: 0, rejected: 2, violations, before: false },
             Event::Held(held),
             Event::Approved { rejected: 2, deletes: 7, by: "ada".into() },
             started(2),

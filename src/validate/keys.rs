@@ -7,13 +7,18 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
+use serde::{Deserialize, Serialize};
+
+use crate::wire::spool;
+
 /// A keyed hash of a key's values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyHash(pub [u64; 2]);
 
 impl KeyHash {
@@ -51,11 +56,14 @@ const FILTER_PROBES: u32 = 6;
 #[derive(Debug)]
 pub struct KeyIndex {
     folder: PathBuf,
+    /// The runs have names in `folder`, which is the index's own.
+    named: bool,
     shards: Vec<Shard>,
     held: usize,
     most_held: usize,
     filter_words: usize,
-    filter: Vec<u64>,
+    /// Over the runs; not there before the first one, and in an index that was opened not before it is asked.
+    filter: OnceLock<Vec<u64>>,
     runs: Vec<Run>,
 }
 
@@ -63,6 +71,14 @@ pub struct KeyIndex {
 struct Run {
     file: File,
     entries: u64,
+    hash: [u8; 32],
+}
+
+/// A run that was kept: how many entries it has, and BLAKE3 over them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRun {
+    entries: u64,
+    hash: [u8; 32],
 }
 
 impl KeyIndex {
@@ -72,13 +88,77 @@ impl KeyIndex {
         let table = memory_bytes / 4 * 3;
         Self {
             folder: folder.to_owned(),
+            named: false,
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             held: 0,
             most_held: (table / BYTES_PER_ENTRY).max(SHARDS),
             filter_words: (memory_bytes / 4 / 8).max(8).next_power_of_two() / 2,
-            filter: Vec::new(),
+            filter: OnceLock::new(),
             runs: Vec::new(),
         }
+    }
+
+    /// The same in a folder of its own, where it can be kept.
+    #[must_use]
+    pub fn named(folder: &Path, memory_bytes: usize) -> Self {
+        Self { named: true, ..Self::new(folder, memory_bytes) }
+    }
+
+    /// Puts all keys on the disk, for [`KeyIndex::open`].
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep(&mut self) -> io::Result<Vec<KeptRun>> {
+        if !self.named {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        if self.held > 0 {
+            self.put_aside()?;
+        }
+        Ok(self.runs.iter().map(|run| KeptRun { entries: run.entries, hash: run.hash }).collect())
+    }
+
+    /// The index that was kept in `folder`. Its runs are read and checked when it is asked for the first time.
+    ///
+    /// # Errors
+    /// When a run is not there or has another length.
+    pub fn open(folder: &Path, memory_bytes: usize, kept: &[KeptRun]) -> io::Result<Self> {
+        let mut index = Self::named(folder, memory_bytes);
+        for (number, run) in kept.iter().enumerate() {
+            let file = File::open(run_path(folder, number))?;
+            if Some(file.metadata()?.len()) != run.entries.checked_mul(RUN_ENTRY_BYTES as u64) {
+                return Err(damaged());
+            }
+            index.runs.push(Run { file, entries: run.entries, hash: run.hash });
+        }
+        let entries: u64 = index.runs.iter().map(|run| run.entries).sum();
+        index.filter_words = index.words_for(usize::try_from(entries).unwrap_or(usize::MAX));
+        Ok(index)
+    }
+
+    /// The words of a filter over so many keys.
+    fn words_for(&self, keys: usize) -> usize {
+        self.filter_words.min((keys.saturating_mul(FILTER_BITS_A_KEY) / 64).max(8).next_power_of_two())
+    }
+
+    /// The filter over the runs; made of them, and the runs checked, where nobody has asked before.
+    fn filter(&self) -> io::Result<&[u64]> {
+        if let Some(filter) = self.filter.get() {
+            return Ok(filter);
+        }
+        let mut filter = vec![0; self.filter_words];
+        for run in &self.runs {
+            let mut hasher = blake3::Hasher::new();
+            run.pages(&mut |page| {
+                hasher.update(page);
+                let entries = page.as_chunks::<RUN_ENTRY_BYTES>().0;
+                entries.iter().for_each(|entry| set(&mut filter, entry_key(entry)));
+            })?;
+            if *hasher.finalize().as_bytes() != run.hash {
+                return Err(damaged());
+            }
+        }
+        Ok(self.filter.get_or_init(|| filter))
     }
 
     /// Brings what will be asked about `keys` close to the processor: their places in the table are read one after the
@@ -142,18 +222,15 @@ impl KeyIndex {
             }
         };
         self.shards.iter().flat_map(|shard| shard.slots.iter().copied()).for_each(&mut see);
-        let mut page = vec![0u8; RUN_ENTRY_BYTES << 12];
+        if !self.runs.is_empty() {
+            // What was opened is checked first.
+            self.filter()?;
+        }
         for run in &self.runs {
-            let end = run.entries * RUN_ENTRY_BYTES as u64;
-            let mut at = 0;
-            while at < end {
-                let length = page.len().min(usize::try_from(end - at).unwrap_or(page.len()));
-                let part = page.get_mut(..length).unwrap_or_default();
-                run.file.read_exact_at(part, at)?;
-                let entries = part.as_chunks::<RUN_ENTRY_BYTES>().0;
+            run.pages(&mut |page| {
+                let entries = page.as_chunks::<RUN_ENTRY_BYTES>().0;
                 entries.iter().map(|entry| (entry_key(entry), entry_record(entry))).for_each(&mut see);
-                at += length as u64;
-            }
+            })?;
         }
         Ok(found)
     }
@@ -176,10 +253,13 @@ impl KeyIndex {
         if self.held * BYTES_PER_ENTRY < WORTH_SETTING_ASIDE_BYTES {
             return Ok(());
         }
-        if self.filter.is_empty() {
-            // Nothing is added any more.
-            self.filter_words =
-                self.filter_words.min((self.held * FILTER_BITS_A_KEY / 64).next_power_of_two());
+        self.put_aside()
+    }
+
+    /// Nothing is added any more.
+    fn put_aside(&mut self) -> io::Result<()> {
+        if self.filter.get().is_none() {
+            self.filter_words = self.words_for(self.held);
         }
         self.spill()?;
         self.shards.iter_mut().for_each(|shard| *shard = Shard::default());
@@ -197,25 +277,31 @@ impl KeyIndex {
         }
         self.held = 0;
         entries.sort_unstable();
-        if self.filter.is_empty() {
-            self.filter = vec![0; self.filter_words];
-        }
-        let file = tempfile::tempfile_in(&self.folder)?;
-        let mut writer = BufWriter::with_capacity(1 << 18, file);
+        self.filter()?;
+        let mut none = Vec::new();
+        let filter = self.filter.get_mut().unwrap_or(&mut none);
+        let file = if self.named {
+            spool::create(&run_path(&self.folder, self.runs.len()))?
+        } else {
+            tempfile::tempfile_in(&self.folder)?
+        };
+        let hashed = Hashed { file, hasher: self.named.then(blake3::Hasher::new) };
+        let mut writer = BufWriter::with_capacity(1 << 18, hashed);
         for (key, record) in &entries {
-            set(&mut self.filter, *key);
+            set(filter, *key);
             for word in [key.0[0], key.0[1], *record] {
                 writer.write_all(&word.to_le_bytes())?;
             }
         }
-        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        self.runs.push(Run { file, entries: entries.len() as u64 });
+        let Hashed { file, hasher } = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let hash = hasher.map_or([0; 32], |hasher| *hasher.finalize().as_bytes());
+        self.runs.push(Run { file, entries: entries.len() as u64, hash });
         Ok(())
     }
 
     /// The newest claim that a run holds.
     fn find_in_runs(&self, key: KeyHash) -> io::Result<Option<u64>> {
-        if self.runs.is_empty() || !may_hold(&self.filter, key) {
+        if self.runs.is_empty() || !may_hold(self.filter()?, key) {
             return Ok(None);
         }
         for run in self.runs.iter().rev() {
@@ -312,7 +398,50 @@ impl Shard {
     }
 }
 
+/// Writes, and hashes what is written where that is wanted.
+struct Hashed {
+    file: File,
+    hasher: Option<blake3::Hasher>,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes.get(..written).unwrap_or_default());
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn run_path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("keys.{number}"))
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "a set of keys is not as it was written")
+}
+
 impl Run {
+    /// Reads it from the start, whole entries at a time.
+    fn pages(&self, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut page = vec![0u8; RUN_ENTRY_BYTES << 12];
+        let end = self.entries * RUN_ENTRY_BYTES as u64;
+        let mut at = 0;
+        while at < end {
+            let length = page.len().min(usize::try_from(end - at).unwrap_or(page.len()));
+            let part = page.get_mut(..length).unwrap_or_default();
+            self.file.read_exact_at(part, at)?;
+            see(part);
+            at += length as u64;
+        }
+        Ok(())
+    }
+
     /// Hashes are spread evenly, so an entry stands near its share of the run: the search begins there.
     fn find(&self, key: KeyHash) -> io::Result<Option<u64>> {
         /// Entries read at once: one page.
@@ -408,6 +537,36 @@ mod tests {
                     prop_assert_eq!(index.claim(key(number), record).unwrap(), expected);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn an_index_that_was_kept_answers_as_before_and_notices_damage() {
+        for (entries, memory) in [(50, 64 << 10), (20_000, 64 << 10)] {
+            let folder = tempfile::tempdir().unwrap();
+            let own = folder.path().join("own");
+            let mut index = KeyIndex::named(&own, memory);
+            for number in 0..entries {
+                index.claim(key(number), number + 1).unwrap();
+            }
+            index.take_over(key(7), 777_777).unwrap();
+            let kept = index.keep().unwrap();
+            let opened = KeyIndex::open(&own, memory, &kept).unwrap();
+            for number in 0..entries {
+                let expected = if number == 7 { 777_777 } else { number + 1 };
+                assert_eq!(opened.find(key(number)).unwrap(), Some(expected), "{number} of {entries}");
+                assert_eq!(index.find(key(number)).unwrap(), Some(expected));
+            }
+            assert_eq!(opened.find(key(entries)).unwrap(), None);
+            assert_eq!(opened.keys_of(&BTreeSet::from([777_777])).unwrap(), [(777_777, key(7))]);
+            let run = own.join("keys.0");
+            let mut bytes = std::fs::read(&run).unwrap();
+            bytes[100] ^= 1;
+            std::fs::write(&run, &bytes).unwrap();
+            let opened = KeyIndex::open(&own, memory, &kept).unwrap();
+            assert_eq!(opened.find(key(1)).unwrap_err().kind(), ErrorKind::InvalidData);
+            std::fs::write(&run, &bytes[1..]).unwrap();
+            assert!(KeyIndex::open(&own, memory, &kept).is_err());
         }
     }
 

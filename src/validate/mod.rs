@@ -7,6 +7,7 @@
 pub mod chunk;
 pub mod column;
 pub mod computed;
+pub mod kept;
 pub mod keys;
 mod looking;
 pub mod lookup;
@@ -33,7 +34,7 @@ use thiserror::Error;
 pub enum ValidateError {
     /// The disk of the folder for work files fails.
     #[error("cannot write the work file: {0}")]
-    Work(#[from] std::io::Error),
+    Work(std::io::Error),
     /// What was read back is not Arrow as it was written.
     #[error("the work file is damaged: {0}")]
     Arrow(arrow_schema::ArrowError),
@@ -42,11 +43,21 @@ pub enum ValidateError {
     Damaged(&'static str),
 }
 
+impl From<std::io::Error> for ValidateError {
+    /// What is read back and is not what was written is damage, and no disk that fails.
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::InvalidData => Self::Damaged("its checksum does not match"),
+            _ => Self::Work(error),
+        }
+    }
+}
+
 impl From<arrow_schema::ArrowError> for ValidateError {
     /// A disk that fails under an Arrow stream is a disk that fails, and no damage.
     fn from(error: arrow_schema::ArrowError) -> Self {
         match error {
-            arrow_schema::ArrowError::IoError(_, cause) => Self::Work(cause),
+            arrow_schema::ArrowError::IoError(_, cause) => cause.into(),
             other => Self::Arrow(other),
         }
     }

@@ -1,13 +1,13 @@
 //! Keys of rejected records. In mode mirror the file has their rows all the same, so they are put aside with the rows; and
 //! where the key of a record cannot be read, nobody knows which row the file has.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{collections::BTreeSet, io};
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_ipc::{reader::StreamReader, writer::StreamWriter};
 use arrow_schema::Schema;
 
-use super::{ValidateError, column::Findings, work::Hashing};
+use super::{ValidateError, column::Findings, kept::Folder};
 use crate::{
     mapping::plan::Plan,
     model::Rule,
@@ -26,11 +26,15 @@ pub(super) struct RejectedKeysWriter {
 
 /// Keys that were put aside.
 #[derive(Debug)]
-pub(super) struct RejectedKeys(Spooled);
+pub(super) struct RejectedKeys(pub(super) Spooled);
 
 impl RejectedKeysWriter {
     /// For rows of `schema` under `plan`; none where nobody asks for the keys.
-    pub(super) fn new(plan: &Plan, schema: &Schema, folder: &Path) -> Result<Option<Self>, ValidateError> {
+    pub(super) fn new(
+        plan: &Plan,
+        schema: &Schema,
+        folder: &Folder<'_>,
+    ) -> Result<Option<Self>, ValidateError> {
         if plan.table.mirror.is_none() {
             return Ok(None);
         }
@@ -39,7 +43,7 @@ impl RejectedKeysWriter {
         let fields = schema.fields().iter().enumerate();
         let key: Vec<usize> =
             fields.filter(|(_, field)| names.contains(field.name().as_str())).map(|(at, _)| at).collect();
-        let stream = StreamWriter::try_new(Spool::new(folder), &schema.project(&key)?)?;
+        let stream = StreamWriter::try_new(folder.spool(Folder::REJECTED_KEYS), &schema.project(&key)?)?;
         let columns = plan.table.key.iter().filter_map(|at| u16::try_from(*at).ok()).collect();
         Ok(Some(Self { key, columns, stream, unreadable: 0 }))
     }
@@ -81,36 +85,22 @@ impl RejectedKeysWriter {
 }
 
 impl RejectedKeys {
-    /// Reads the keys back. When it ends without an error, every byte was as it was written.
+    /// Reads the keys back.
     pub(super) fn read(&self) -> Result<KeyReader<'_>, ValidateError> {
-        let input = Hashing { input: self.0.reader()?, hasher: blake3::Hasher::new() };
-        Ok(KeyReader { stream: StreamReader::try_new(input, None)?, hash: self.0.hash, ended: false })
+        Ok(KeyReader { stream: StreamReader::try_new(self.0.reader()?, None)? })
     }
 }
 
 /// Reads keys of rejected records, batch by batch: the key's columns in the order of the rows' columns.
 pub struct KeyReader<'a> {
-    stream: StreamReader<Hashing<Box<dyn io::Read + Send + 'a>>>,
-    hash: [u8; 32],
-    ended: bool,
+    stream: StreamReader<Box<dyn io::Read + Send + 'a>>,
 }
 
 impl Iterator for KeyReader<'_> {
     type Item = Result<RecordBatch, ValidateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        match self.stream.next() {
-            Some(batch) => Some(batch.map_err(ValidateError::from)),
-            None => {
-                self.ended = true;
-                let hash = self.stream.get_ref().hasher.finalize();
-                (*hash.as_bytes() != self.hash)
-                    .then_some(Err(ValidateError::Damaged("its checksum does not match")))
-            }
-        }
+        Some(self.stream.next()?.map_err(ValidateError::from))
     }
 }
 
@@ -131,7 +121,8 @@ mod tests {
         let plan = compile("m", "m", mapping, &indexmap::IndexMap::new()).unwrap();
         let schema = Schema::new(["a", "v", "b"].map(|name| Field::new(name, DataType::Utf8, true)).to_vec());
         let folder = tempfile::tempdir().unwrap();
-        let mut writer = RejectedKeysWriter::new(&plan, &schema, folder.path()).unwrap().unwrap();
+        let mut writer =
+            RejectedKeysWriter::new(&plan, &schema, &Folder::passing(folder.path())).unwrap().unwrap();
         let column = |values: [Option<&str>; 7]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
         let rows = RecordBatch::try_new(
             Arc::new(schema.clone()),

@@ -3,7 +3,7 @@
 //! It numbers the records, watches keys and unique values (which may extend the reject mask), adds up totals, and puts
 //! rows and rejects aside in the work file. Rejected records neither claim nor violate keys.
 
-use std::{borrow::Cow, collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, io, sync::Arc};
 
 use arrow_array::{BooleanArray, UInt32Array, UInt64Array};
 
@@ -12,6 +12,7 @@ use super::{
     chunk::{Checked, PureStep, UniqueHashes},
     column::Findings,
     computed::Sheet,
+    kept::Folder,
     keys::{KeyHash, KeyIndex},
     parts,
     rejected_keys::RejectedKeysWriter,
@@ -23,7 +24,6 @@ use crate::{
     formats::{Chunk, Opened, Records, Span, Trailer},
     mapping::plan::{DuplicateKeys, Plan},
     model::{ContentHash, Position, Reject, Rule, Violation, reject::reported},
-    wire::spool::Spool,
 };
 
 /// Trailers kept for the verdict; two are one too many already.
@@ -56,7 +56,7 @@ pub struct Sequence {
 #[derive(Clone, Copy, Debug)]
 pub struct SequenceOptions<'a> {
     /// Where work files overflow to.
-    pub folder: &'a Path,
+    pub folder: Folder<'a>,
     /// Memory for all key sets together, in bytes.
     pub key_memory_bytes: usize,
     /// Keep the rows, for loading; otherwise only rejects and counts.
@@ -78,16 +78,15 @@ impl Sequence {
     ) -> Result<Self, ValidateError> {
         let unique_count = plan.columns.iter().filter(|column| column.unique).count();
         let share = options.key_memory_bytes / (1 + unique_count);
-        let index = || KeyIndex::new(options.folder, share);
         Ok(Self {
             header: opened.header.clone(),
             encoding: opened.encoding,
             layout: opened.layout.clone(),
-            work: WorkWriter::new(options.folder, &step.schema(), options.keep_rows)?,
-            keys: index(),
-            unique: (0..unique_count).map(|_| index()).collect(),
-            superseded: SupersededWriter::new(Spool::new(options.folder)),
-            rejected_keys: RejectedKeysWriter::new(&plan, &step.schema(), options.folder)?,
+            work: WorkWriter::new(&options.folder, &step.schema(), options.keep_rows)?,
+            keys: options.folder.keys(share),
+            unique: (0..unique_count).map(|_| options.folder.unique(share)).collect(),
+            superseded: SupersededWriter::new(options.folder.spool(Folder::SUPERSEDED)),
+            rejected_keys: RejectedKeysWriter::new(&plan, &step.schema(), &options.folder)?,
             records: 0,
             lines: opened.lines_before,
             rejected: 0,

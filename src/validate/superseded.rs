@@ -5,7 +5,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 
-use crate::wire::spool::{Spool, Spooled};
+use crate::wire::spool::{Kept, Spool, Spooled};
 
 /// Records that one bitmap covers: eight megabytes of it, and one pass over the numbers for each 67 million records.
 const STRETCH_RECORDS: u64 = 1 << 26;
@@ -42,11 +42,25 @@ impl SupersededWriter {
     /// # Errors
     /// What the disk says.
     pub fn finish(self) -> io::Result<Superseded> {
-        Ok(Superseded { numbers: self.0.finish()?, bitmap: Vec::new(), from: u64::MAX })
+        self.0.finish().map(Superseded::of)
     }
 }
 
 impl Superseded {
+    /// Sees to it that the numbers are in their file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep(&self) -> io::Result<Kept> {
+        self.numbers.keep()
+    }
+
+    /// What was kept.
+    #[must_use]
+    pub fn of(numbers: Spooled) -> Self {
+        Self { numbers, bitmap: Vec::new(), from: u64::MAX }
+    }
+
     /// True when no record is void.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Rows and rejects are put aside while the file is read, each as an Arrow IPC stream with a hash over it; the seal closes
 //! them with counts and verdict. Loading and reports read nothing else. An unsealed work file is worth nothing: it is
-//! made again from the archive, to the same effect.
+//! made again from the archive, to the same effect. A sealed one that is large outlives the process ([`super::kept`]).
 //!
 //! The rejects outlive the load: [`WorkFile::write_rejects`] keeps them, and [`RejectFile`] reads them again.
 
@@ -10,7 +10,6 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    path::Path,
     sync::Arc,
 };
 
@@ -24,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ValidateError,
+    kept::Folder,
     keys::{KeyHash, KeyIndex},
     rejected_keys::{KeyReader, RejectedKeys},
     store::{RejectReader, RejectWriter},
@@ -101,17 +101,18 @@ pub struct WorkWriter {
 }
 
 impl WorkWriter {
-    /// Puts aside in `folder`. Without `keep_rows` only the rejects are kept.
+    /// Puts aside in `folder`. Without `keep_rows` only the rejects are put aside.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn new(folder: &Path, schema: &Schema, keep_rows: bool) -> Result<Self, ValidateError> {
+    pub fn new(folder: &Folder<'_>, schema: &Schema, keep_rows: bool) -> Result<Self, ValidateError> {
         let rows = if keep_rows {
-            Some(StreamWriter::try_new(Spool::new(folder), &with_origin(schema))?)
+            Some(StreamWriter::try_new(folder.spool(Folder::ROWS), &with_origin(schema))?)
         } else {
             None
         };
-        Ok(Self { rows, rejects: RejectWriter::new(Spool::new(folder))?, rejects_are_ascii: true })
+        let rejects = RejectWriter::new(folder.spool(Folder::REJECTS))?;
+        Ok(Self { rows, rejects, rejects_are_ascii: true })
     }
 
     /// True when rows are kept.
@@ -222,12 +223,12 @@ fn with_origin(schema: &Schema) -> SchemaRef {
 pub struct WorkFile {
     /// What it amounts to.
     pub seal: Seal,
-    rows: Option<Spooled>,
-    superseded: Superseded,
-    rejected_keys: Option<RejectedKeys>,
-    rejects: Spooled,
-    target_rejects: Vec<u8>,
-    target_rejected: u64,
+    pub(super) rows: Option<Spooled>,
+    pub(super) superseded: Superseded,
+    pub(super) rejected_keys: Option<RejectedKeys>,
+    pub(super) rejects: Spooled,
+    pub(super) target_rejects: Vec<u8>,
+    pub(super) target_rejected: u64,
     /// The keys of the rows that pass, each with its record; none when it was put together without them.
     pub keys: Option<KeyIndex>,
     /// Records that validation rejected and whose key can be read, with that key; a limited number, in file order.
@@ -241,13 +242,8 @@ impl WorkFile {
     /// [`ValidateError`] when they were not kept, or cannot be read.
     pub fn rows(&mut self) -> Result<RowReader<'_>, ValidateError> {
         let spooled = self.rows.as_ref().ok_or(ValidateError::Damaged("its rows were not kept"))?;
-        let input = Hashing { input: spooled.reader()?, hasher: blake3::Hasher::new() };
-        Ok(RowReader {
-            stream: StreamReader::try_new(input, None)?,
-            superseded: &mut self.superseded,
-            hash: spooled.hash,
-            ended: false,
-        })
+        let stream = StreamReader::try_new(spooled.reader()?, None)?;
+        Ok(RowReader { stream, superseded: &mut self.superseded })
     }
 
     /// Hash over the rows that pass, and which of them are void.
@@ -452,26 +448,10 @@ impl Iterator for Rejects<'_> {
     }
 }
 
-/// Reads and hashes what it reads.
-pub(super) struct Hashing<R> {
-    pub(super) input: R,
-    pub(super) hasher: blake3::Hasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.hasher.update(buffer.get(..read).unwrap_or_default());
-        Ok(read)
-    }
-}
-
-/// Reads rows back. When it ends without an error, every byte was as it was written.
+/// Reads rows back; each is as it was written.
 pub struct RowReader<'a> {
-    stream: StreamReader<Hashing<Box<dyn Read + Send + 'a>>>,
+    stream: StreamReader<Box<dyn Read + Send + 'a>>,
     superseded: &'a mut Superseded,
-    hash: [u8; 32],
-    ended: bool,
 }
 
 impl RowReader<'_> {
@@ -511,18 +491,9 @@ impl Iterator for RowReader<'_> {
     type Item = Result<Batch, ValidateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        match self.stream.next() {
-            Some(Ok(batch)) => Some(self.batch(&batch)),
-            Some(Err(error)) => Some(Err(error.into())),
-            None => {
-                self.ended = true;
-                let hash = self.stream.get_ref().hasher.finalize();
-                (*hash.as_bytes() != self.hash)
-                    .then_some(Err(ValidateError::Damaged("its checksum does not match")))
-            }
+        match self.stream.next()? {
+            Ok(batch) => Some(self.batch(&batch)),
+            Err(error) => Some(Err(error.into())),
         }
     }
 }

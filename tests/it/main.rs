@@ -39,6 +39,8 @@ mod rejects;
 mod reports;
 mod retrying;
 mod running;
+#[cfg(debug_assertions)]
+mod sealed;
 mod share;
 mod support;
 mod targets;

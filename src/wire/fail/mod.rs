@@ -79,6 +79,7 @@ points! {
     CorrectionWrite, "correction.write", "The records of a correction are about to be written to the archive.";
     LookupRead, "lookup.read", "A lookup table is about to be read.";
     SpoolOpen, "spool.open", "What is put aside outgrows the memory: a file without a name is about to be opened.";
+    WorkKeep, "work.keep", "The seal of a work file that outlives the process is about to be written.";
     WorkDone, "work.done", "A delivery is validated, and its verdict has not fallen.";
     TargetBegin, "target.begin", "The transaction of a load is about to begin.";
     LoadsEnter, "loads.enter", "The delivery's row is about to be inserted into the loads table.";
