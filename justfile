@@ -32,6 +32,10 @@ week:
 crash:
     WHARF_CRASH=all cargo test --locked --test it -- --nocapture --test-threads 1 crashes:: power::
 
+# Live random disasters: `just torture 2000 5001` runs 2,000 seeds from 5001 on, `just torture 1 SEED` one life again
+torture SEEDS="1000" FROM="1":
+    WHARF_SEEDS={{ SEEDS }} WHARF_SEED={{ FROM }} cargo test --locked --test it torture::lives -- --nocapture
+
 # Run the tests of very large input at their full size; needs a few gigabytes of disk
 big:
     WHARF_BIG=1 cargo test --locked --test it big

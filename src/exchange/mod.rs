@@ -279,6 +279,9 @@ impl Engine {
             return Err(EngineError::LedgerLost(folders.ledger()));
         }
         let ledger = Ledger::open(&folders.ledger(), clock.unix_millis())?;
+        if lock.was_left_behind() {
+            ledger.work_in()?;
+        }
         let mut pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("validate-{number}"));
         if let Some(threads) = site.settings.threads {
             pool = pool.num_threads(threads.get());

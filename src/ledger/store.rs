@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     model::DeliveryId,
-    wire::fail::{self, Point},
+    wire::{
+        self,
+        fail::{self, Point},
+    },
 };
 
 /// The ledger, open for writing.
@@ -63,7 +66,20 @@ impl Ledger {
                 Ok(Site { id: row.get(0)?, key: row.get(1)? })
             })
             .map_err(|cause| LedgerError::from_sqlite(path, &cause))?;
+        // The log is there by now, perhaps made by a process that came to its end before its name was durable.
+        wire::folder::sync_beside(path)
+            .map_err(|cause| LedgerError::Io { path: path.to_path_buf(), said: cause.to_string() })?;
         Ok(Self { connection, path: path.to_path_buf(), site })
+    }
+
+    /// Works the log into the file, and so writes all of it anew. After an fsync that failed, or a power cut, the log may hold what
+    /// the system has in its memory and not on the disk, and no later fsync would tell.
+    ///
+    /// # Errors
+    /// When the file cannot be written. Whoever reads for long keeps the log from being worked in, which is no error.
+    pub fn work_in(&self) -> Result<(), LedgerError> {
+        let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        done.map_err(|cause| LedgerError::from_sqlite(&self.path, &cause))
     }
 
     /// Who this site is.

@@ -23,7 +23,10 @@ pub fn ensure(folder: &Path) -> Result<(), WireError> {
             Err(cause) if !(cause.kind() == ErrorKind::AlreadyExists && part.is_dir()) => Err(cause),
             _ => Ok(()),
         })?;
-        sync_at(Point::FolderSync, parent(part))?;
+        sync_at(Point::FolderSync, parent(part)).inspect_err(|_| {
+            // What is there the next time is taken for durable. If somebody uses it already, it stays.
+            let _ = fs::remove_dir(part);
+        })?;
     }
     Ok(())
 }
@@ -34,6 +37,24 @@ pub fn ensure(folder: &Path) -> Result<(), WireError> {
 /// When the folder cannot be opened or the disk fails. After that nothing can be said about the last changes.
 pub fn sync(folder: &Path) -> Result<(), WireError> {
     sync_at(Point::FolderSync, folder)
+}
+
+/// Makes durable the names beside a file, its own among them: for files that SQLite makes, which fsyncs their folder only if
+/// it has made them in this very process, and not again after that has failed. A folder that cannot be synced at all, as this
+/// user may not read it or its share does not know how, is left to whoever made the file.
+///
+/// # Errors
+/// As [`sync`].
+pub fn sync_beside(file: &Path) -> Result<(), WireError> {
+    use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match sync(parent(file)) {
+        Err(WireError::Io { cause, .. })
+            if matches!(cause.kind(), InvalidInput | PermissionDenied | Unsupported) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// The same, at a point of its own.

@@ -75,15 +75,30 @@ impl FolderHandle {
         Ok(folder)
     }
 
-    /// Opens a folder in this one, and makes it if it is missing.
+    /// Opens a folder in this one, and makes it if it is missing: durably, as a file that is moved into a folder is lost with
+    /// it.
     ///
     /// # Errors
     /// As [`FolderHandle::below`], and when it cannot be made.
     pub fn make_below(&self, name: &OsStr) -> Result<Self, WireError> {
         let path = self.plain(name)?;
         match fs::mkdirat(&self.handle, name, Mode::RWXU | Mode::RWXG) {
-            Ok(()) | Err(Errno::EXIST) => self.below(name),
-            Err(cause) => Err(WireError::io("make the folder", &path, cause.into())),
+            Ok(()) => self.secure()?,
+            Err(Errno::EXIST) => {}
+            Err(cause) => return Err(WireError::io("make the folder", &path, cause.into())),
+        }
+        self.below(name)
+    }
+
+    /// Makes the names in this folder durable as far as the file system can: some shares cannot, and there the server's own
+    /// promises have to do.
+    ///
+    /// # Errors
+    /// As [`FolderHandle::sync`].
+    pub fn secure(&self) -> Result<(), WireError> {
+        match self.sync() {
+            Err(WireError::Io { cause, .. }) if cannot_sync(&cause) => Ok(()),
+            synced => synced,
         }
     }
 
@@ -199,6 +214,12 @@ impl FolderHandle {
             _ => Err(WireError::io("use the name", &path, ErrorKind::InvalidFilename.into())),
         }
     }
+}
+
+/// The file system has no fsync of folders.
+fn cannot_sync(cause: &Error) -> bool {
+    let refused = cause.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(refused, Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF | Errno::ACCESS))
 }
 
 #[cfg(test)]

@@ -114,8 +114,10 @@ impl SiteLock {
         }
         let left_behind = file.metadata().is_ok_and(|meta| meta.len() > 0);
         let command: String = command.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        // The note has to outlive a power cut too: by it the next holder knows that this one did not end in order.
         file.set_len(0)
             .and_then(|()| file.write_all(format!("{}\n{command}\n", std::process::id()).as_bytes()))
+            .and_then(|()| file.sync_data())
             .map_err(|cause| WireError::io("write the lock file", path, cause))?;
         Ok(Self { file, left_behind, in_order: false })
     }

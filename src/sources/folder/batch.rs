@@ -4,7 +4,6 @@
 
 use std::{
     collections::HashMap,
-    ffi::OsStr,
     io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -19,7 +18,7 @@ use crate::{
     sources::{
         SourceError,
         manifest::{self, Entry, ManifestError},
-        names::{CLAIMED_FOLDER, beside, in_progress, name_of},
+        names::{beside, in_progress, name_of},
         settling::State,
     },
     wire::{FileStamp, WireError},
@@ -239,7 +238,8 @@ fn read(
 fn release(shared: &Shared, path: &Path) -> Result<(), SourceError> {
     let name = path.file_name().unwrap_or_default();
     let folder = shared.place_of(path)?;
-    let claimed = folder.make_below(OsStr::new(CLAIMED_FOLDER))?;
+    let claimed = shared.claimed_folder(&folder)?;
+    let _moving = shared.moving();
     Ok(folder.rename_new(name, &claimed, name)?)
 }
 

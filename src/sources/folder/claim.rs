@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use super::{After, Shared};
@@ -59,7 +60,7 @@ impl Shared {
                 Err(SourceError::Wire(error)) if error.is_busy() => {
                     drop(file);
                     self.move_to_claimed(&place, ready)?;
-                    file = open_claimed(&place, ready)?;
+                    file = self.open_claimed(&place, ready)?;
                 }
                 moved => moved?,
             }
@@ -70,7 +71,7 @@ impl Shared {
             let claimed = place.folder.below(OsStr::new(CLAIMED_FOLDER))?;
             if !(is_listed(&stamp) && claimed.stamp(place.name).is_ok_and(|named| is_listed(&named))) {
                 drop(file);
-                give_back(&claimed, &place.folder, place.name)?;
+                self.give_back(&claimed, &place.folder, place.name)?;
                 return Err(changed());
             }
         }
@@ -80,9 +81,12 @@ impl Shared {
     fn move_to_claimed(&self, place: &Place, ready: &Ready) -> Result<(), SourceError> {
         for _ in 0..MOST_TRIES {
             at_point(Point::ClaimFolder, &ready.path)?;
-            let claimed = place.folder.make_below(OsStr::new(CLAIMED_FOLDER))?;
+            let claimed = self.claimed_folder(&place.folder)?;
             at_point(Point::ClaimRename, &ready.path)?;
-            match place.folder.rename_new(place.name, &claimed, place.name) {
+            let moving = self.moving();
+            let moved = place.folder.rename_new(place.name, &claimed, place.name);
+            drop(moving);
+            match moved {
                 Err(error) if error.is_missing() => {
                     // Either of the two is not there any more.
                     if place.folder.stamp(place.name).is_err_and(|error| error.is_missing()) {
@@ -95,11 +99,43 @@ impl Shared {
         Err(SourceError::Gone(ready.path.clone()))
     }
 
+    /// Opens a file that was closed to be claimed. If it cannot be opened any more, it is given back.
+    fn open_claimed(&self, place: &Place, ready: &Ready) -> Result<File, SourceError> {
+        let claimed = place.folder.below(OsStr::new(CLAIMED_FOLDER))?;
+        claimed.open_file(place.name).or_else(|error| {
+            self.give_back(&claimed, &place.folder, place.name)?;
+            Err(if is_odd(&error) { SourceError::Changed(ready.path.clone()) } else { error.into() })
+        })
+    }
+
+    /// The folder of claimed files in this one; it is made, durably, if it is not there.
+    pub(super) fn claimed_folder(&self, folder: &FolderHandle) -> Result<FolderHandle, WireError> {
+        match folder.below(OsStr::new(CLAIMED_FOLDER)) {
+            Err(error) if error.is_missing() => {
+                let _alone = self.moving_alone();
+                folder.make_below(OsStr::new(CLAIMED_FOLDER))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Holds off those who make names durable, while a file is moved.
+    pub(super) fn moving(&self) -> RwLockReadGuard<'_, ()> {
+        self.moves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds off those who move files, while names are made durable.
+    pub(super) fn moving_alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.moves.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn secure(&self, claims: &mut dyn Iterator<Item = &Claimed>) {
         let moved = claims.filter(|claimed| claimed.at != claimed.listed.path);
         let folders: BTreeSet<&Path> =
             moved.flat_map(|claimed| claimed.at.ancestors().skip(1).take(2)).collect();
-        for folder in folders {
+        let _alone = self.moving_alone();
+        // The inner folder first: a file whose name is gone from the outer one must be found in it.
+        for folder in folders.into_iter().rev() {
             // Some shares cannot make a folder durable; there, the server's own promises have to do. Opened below the handle of
             // the source, so that nothing that was put in its place is followed or waited for.
             if let Ok(folder) = self.folder(folder)
@@ -110,6 +146,14 @@ impl Shared {
         }
     }
 
+    /// Gives a claimed file its own name, durably, and tells whether it could: not when another file has it by now.
+    fn give_back(&self, from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
+        let _moving = self.moving();
+        let is_back = give_back(from, to, name)?;
+        to.secure()?;
+        Ok(is_back)
+    }
+
     pub(super) fn put_back(&self, claimed: Claimed) -> Result<(), SourceError> {
         if claimed.at == claimed.listed.path {
             return Ok(());
@@ -117,7 +161,7 @@ impl Shared {
         drop(claimed.file);
         let from = self.place(&claimed.at)?;
         let to = self.place(&claimed.listed.path)?;
-        give_back(&from.folder, &to.folder, to.name)?;
+        self.give_back(&from.folder, &to.folder, to.name)?;
         Ok(())
     }
 
@@ -188,6 +232,7 @@ impl Shared {
                 };
                 wire::folder::ensure(&target)?;
                 at_point(Point::SettleMove, path)?;
+                let _moving = self.moving();
                 move_aside(place, path.file_name().unwrap_or(place.name), &target)?;
             }
         }
@@ -234,15 +279,6 @@ pub(super) fn claimed_path(path: &Path) -> PathBuf {
     path.with_file_name(CLAIMED_FOLDER).join(name)
 }
 
-/// Opens a file that was closed to be claimed. If it cannot be opened any more, it is given back.
-fn open_claimed(place: &Place, ready: &Ready) -> Result<File, SourceError> {
-    let claimed = place.folder.below(OsStr::new(CLAIMED_FOLDER))?;
-    claimed.open_file(place.name).or_else(|error| {
-        give_back(&claimed, &place.folder, place.name)?;
-        Err(if is_odd(&error) { SourceError::Changed(ready.path.clone()) } else { error.into() })
-    })
-}
-
 /// True when the file that was taken from `path` with this stamp still stands there, or lies claimed beside it, and has been
 /// written to since.
 #[must_use]
@@ -258,7 +294,8 @@ pub fn was_written_to(path: &Path, stamp: &str) -> bool {
     })
 }
 
-/// Gives a claimed file its own name, and tells whether it could: not when another file has it by now.
+/// Gives a claimed file its own name, and tells whether it could: not when another file has it by now. Who calls this holds
+/// [`Shared::moving`] until the name is durable.
 pub(super) fn give_back(from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
     at_point(Point::ClaimBack, Path::new(name))?;
     match from.rename_new(name, to, name) {
@@ -277,7 +314,8 @@ fn is_odd(error: &WireError) -> bool {
     matches!(error, WireError::Io { cause, .. } if cause.kind() == ErrorKind::InvalidInput)
 }
 
-/// Moves a file into a folder under its name, or with a number behind it if that name is taken.
+/// Moves a file into a folder under its name, or with a number behind it if that name is taken. Its new name is durable when
+/// this returns.
 fn move_aside(place: &Place, name: &OsStr, target: &Path) -> Result<(), SourceError> {
     let folder = FolderHandle::open(target)?;
     for number in 1..MOST_NAMESAKES {
@@ -289,14 +327,24 @@ fn move_aside(place: &Place, name: &OsStr, target: &Path) -> Result<(), SourceEr
             Err(WireError::Io { cause, .. }) if cause.kind() == ErrorKind::CrossesDevices => {
                 copy_aside(place, &target.join(&wanted)).and_then(|()| place.folder.remove(place.name))
             }
+            // Killed in the middle of a rename by a link, or after a power cut: the file has both names.
+            Err(error) if error.is_taken() && is_one_file(place, &folder, &wanted) => {
+                place.folder.remove(place.name)
+            }
             moved => moved,
         };
         match moved {
             Err(error) if error.is_taken() => {}
-            moved => return Ok(moved?),
+            moved => return Ok(moved.and_then(|()| folder.secure())?),
         }
     }
     Err(WireError::io("move a file into", target, ErrorKind::AlreadyExists.into()).into())
+}
+
+/// True when the file has this name in that folder too.
+fn is_one_file(place: &Place, folder: &FolderHandle, name: &OsStr) -> bool {
+    let here = place.folder.stamp(place.name);
+    here.is_ok_and(|here| folder.stamp(name).is_ok_and(|there| there == here))
 }
 
 /// On another file system a move is a copy; it is durable when this returns.

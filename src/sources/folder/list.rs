@@ -156,7 +156,11 @@ impl FolderLister {
                 let since = self.since(&at, &stamp, Role::Data, scene);
                 scene.files.push(Candidate { path, at: Some(at), stamp, since });
             }
-            Err(SourceError::Gone(_)) => {}
+            // It is under its own name, or nowhere: either way nothing keeps a file of that name from being taken in its turn.
+            Err(SourceError::Gone(_)) => {
+                scene.claimed.remove(&path);
+                scene.look.files -= 1;
+            }
             Err(SourceError::Wire(error)) if error.is_missing() => {}
             Err(error) => scene.aside(&at, format!("it was claimed and cannot be put back: {error}")),
         }
@@ -364,18 +368,36 @@ impl FolderLister {
                 scene.aside(&aside.path, aside.why);
             }
         })?;
-        for (at, stamp) in left {
-            self.meet_claimed(at, stamp, scene, known);
-        }
-        if scene.idle.is_some() {
-            for folder in claimed_folders {
-                // Not empty, or not ours to remove: no matter.
-                if let (Ok(place), Some(name)) = (shared.place_of(&folder), folder.file_name()) {
-                    let _ = place.remove_folder(name);
+        if !left.is_empty() {
+            // Nobody makes their old names durably gone before their new ones are there.
+            let _moving = shared.moving();
+            for (at, stamp) in left {
+                self.meet_claimed(at, stamp, scene, known);
+            }
+            for folder in &claimed_folders {
+                if let Ok(place) = shared.place_of(folder) {
+                    place.secure()?;
                 }
             }
         }
+        if scene.idle.is_some() {
+            remove_empty(&shared, &claimed_folders);
+        }
         Ok(())
+    }
+}
+
+/// Removes the folders of claimed files that are empty. What was moved out of them is safe in its new place first.
+fn remove_empty(shared: &Shared, claimed_folders: &[PathBuf]) {
+    for folder in claimed_folders {
+        let _alone = shared.moving_alone();
+        // Not empty, or not ours to remove: no matter.
+        if let (Ok(place), Some(name)) = (shared.place_of(folder), folder.file_name())
+            && place.below(name).is_ok_and(|claimed| claimed.secure().is_ok())
+            && place.secure().is_ok()
+        {
+            let _ = place.remove_folder(name);
+        }
     }
 }
 

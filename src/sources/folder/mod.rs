@@ -10,7 +10,12 @@ mod scene;
 mod tests;
 mod walk;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 pub use claim::was_written_to;
 pub use marker::{Marker, MarkerError};
@@ -81,13 +86,17 @@ pub struct FolderSource {
 struct Shared {
     options: FolderOptions,
     in_hand: InHand,
+    /// Held while files are moved into or out of a folder of claimed ones. Where a rename is no single step for the file
+    /// system, a file is lost whose old name is made durably gone before its new one is durably there; so the names of these
+    /// folders are made durable by who has this alone, the inner folder before the outer one.
+    moves: RwLock<()>,
 }
 
 impl FolderSource {
     /// A source that uses a folder so. Nothing is done yet, and the folder need not be there.
     #[must_use]
     pub fn new(options: FolderOptions) -> Self {
-        Self { shared: Arc::new(Shared { options, in_hand: InHand::default() }) }
+        Self { shared: Arc::new(Shared { options, in_hand: InHand::default(), moves: RwLock::default() }) }
     }
 }
 

@@ -41,7 +41,7 @@ use self::{
 use super::{
     Begun, Capability, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target, TargetError,
 };
-use crate::model::DeliveryId;
+use crate::{model::DeliveryId, wire::folder};
 
 /// How a database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,6 +187,8 @@ impl SqliteTarget {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; BEGIN IMMEDIATE;",
             )
             .map_err(fault)?;
+        // Database and log are there by now, perhaps made by a process that came to its end before their names were durable.
+        folder::sync_beside(self.faults.path()).map_err(|cause| TargetError::Passing(cause.to_string()))?;
         let file = FileId::at(self.faults.path()).ok_or_else(|| self.faults.replaced())?;
         Ok(Open { connection, file, fitting: Fitting::default() })
     }

@@ -62,7 +62,8 @@ fn a_known_file_that_is_left_does_not_disturb_a_new_one_of_its_name() {
 fn a_file_with_both_names_is_one_file() {
     let (mut site, _) = left(After::Delete);
     fs::hard_link(site.path(".wharf/a.csv"), site.path("a.csv")).unwrap();
-    site.look(0);
+    // It keeps its place among the others: the same look tells of it.
+    assert_eq!(site.look(0).settling.len(), 1);
     assert!(site.has("a.csv") && !site.has(".wharf/a.csv"));
     assert_eq!(names(&site.look(2).ready), ["a.csv"]);
 }
@@ -73,6 +74,20 @@ fn what_an_earlier_setting_left_claimed_is_put_back_for_one_that_keeps() {
     site.write(".wharf/a.csv", "x", 1);
     site.look(0);
     assert!(site.has("a.csv") && !site.has(".wharf/a.csv"));
+}
+
+#[test]
+fn a_file_that_was_moved_aside_and_has_its_claimed_name_too_is_not_moved_aside_twice() {
+    let mut site = Site::with(|aside, options| options.after = After::Move(aside.to_path_buf()));
+    let aside = site.folder.with_file_name("aside");
+    fs::create_dir_all(&aside).unwrap();
+    site.write("a.csv", "x", 1);
+    let ready = site.ready().remove(0);
+    site.note(&ready);
+    let claimed = site.claim(&ready);
+    fs::hard_link(site.path(".wharf/a.csv"), aside.join("a.csv")).unwrap();
+    site.source.settle(claimed).unwrap();
+    assert!(!site.has(".wharf/a.csv") && aside.join("a.csv").exists() && !aside.join("a.csv.2").exists());
 }
 
 #[test]
