@@ -7,7 +7,7 @@ use std::fs::File;
 use super::{Engine, EngineError, batches::Part, deliver::Fault, take::Job};
 use crate::{
     formats::{FormatError, corrected},
-    ledger::{Closing, Event, LedgerError, Ranges, RejectKey, View},
+    ledger::{Closing, DeliveryState, Event, LedgerError, Ranges, RejectKey, View},
     mapping::{Plan, plan::DuplicateKeys},
     model::{DeliveryId, Rule},
     validate::{WorkFile, keys::KeyHash, work::RejectFile},
@@ -16,6 +16,9 @@ use crate::{
 
 /// Keys of open rejects looked up at once.
 const KEYS_AT_ONCE: u32 = 10_000;
+/// A load of at most so many keys asks the ledger for each, if the table has more open rejects than that. Each question
+/// takes some microseconds, and a table may have hundreds of thousands of open rejects.
+const FEW_KEYS: usize = 1_000;
 
 /// What a load means for rejects.
 #[derive(Debug, Default)]
@@ -126,10 +129,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The open rejects of other deliveries whose keys this one has loaded, by its records up to `up_to`. A correction brings values as old as those of the
-    /// file that it belongs to: it outdoes only what stood before them. Of rows of that file with one key the first that
-    /// loads is loaded, unless the later wins; what the correction itself has brought and could not load stays open, as it
-    /// says why.
+    /// The open rejects of other deliveries whose keys this one has loaded, by its records up to `up_to`.
     fn overtaken_rejects(
         &self,
         job: &Job,
@@ -139,42 +139,75 @@ impl Engine {
         news: &mut RejectNews,
     ) -> Result<(), Fault> {
         let Some(loaded) = &work.keys else { return Ok(()) };
-        let later_wins = job.plan.duplicate_keys == DuplicateKeys::Last;
-        let mut brought: Option<BTreeSet<u64>> = None;
         let corrects = match job.corrects {
             Some(delivery) => self.ledger().view().by_id(delivery)?,
             None => None,
         };
         let place = self.place(&job.plan);
-        let mut after = None;
-        loop {
-            let page = self.ledger().view().open_keys(&place, after, KEYS_AT_ONCE)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some((last.arrival, last.record));
-            for key in &page {
+        let mut brought = None;
+        let mut outdo = |page: &[RejectKey]| -> Result<(), Fault> {
+            for key in page {
                 let found = loaded
                     .find(KeyHash::from_bytes(&key.hash))
                     .map_err(crate::validate::ValidateError::from)?;
-                let Some(by) = found.filter(|record| *record <= up_to && !refused.contains(record)) else {
-                    continue;
-                };
-                let Some(of) = &corrects else {
-                    news.overtaken.entry(key.delivery).or_default().push(key.record);
-                    continue;
-                };
-                if key.arrival < of.arrival {
-                    news.overtaken.entry(key.delivery).or_default().push(key.record);
-                } else if key.arrival == of.arrival && key.record < by {
-                    news.outdone.push(key.record);
-                } else if key.arrival == of.arrival && key.record > by && !later_wins {
-                    if brought.is_none() {
-                        brought = Some(self.records_of(job)?.into_iter().collect());
+                let by = found.filter(|record| *record <= up_to && !refused.contains(record));
+                match (by, &corrects) {
+                    (None, _) => {}
+                    (Some(_), None) => {
+                        news.overtaken.entry(key.delivery).or_default().push(key.record);
                     }
-                    let is_brought = brought.as_ref().is_some_and(|brought| brought.contains(&key.record));
-                    news.outdone.extend((!is_brought).then_some(key.record));
+                    (Some(by), Some(of)) => {
+                        self.outdone_by_correction(job, of, key, by, &mut brought, news)?
+                    }
                 }
             }
+            Ok(())
+        };
+        // Whichever is less: what is open, or what is loaded.
+        let few: Option<Vec<[u8; 16]>> =
+            loaded.few(FEW_KEYS).map(|keys| keys.into_iter().map(KeyHash::to_bytes).collect());
+        let first = few.as_ref().map_or(KEYS_AT_ONCE, |few| u32::try_from(few.len()).unwrap_or(KEYS_AT_ONCE));
+        let mut page = self.ledger().view().open_keys(&place, None, first.saturating_add(1))?;
+        if let Some(few) = few.filter(|few| page.len() > few.len()) {
+            let mut among = self.ledger().view().open_keys_among(&place, &few)?;
+            among.sort_unstable_by_key(|key| (key.arrival, key.record));
+            return outdo(&among);
         }
+        while let Some(last) = page.last() {
+            let after = Some((last.arrival, last.record));
+            outdo(&page)?;
+            page = self.ledger().view().open_keys(&place, after, KEYS_AT_ONCE)?;
+        }
+        Ok(())
+    }
+
+    /// A correction has loaded, by record `by`, the key of an open reject. It brings values as old as those of the file that
+    /// it belongs to: it outdoes only what stood before them. Of rows of that file with one key the first that loads is
+    /// loaded, unless the later wins; what the correction itself has brought and could not load stays open, as it says why.
+    fn outdone_by_correction(
+        &self,
+        job: &Job,
+        of: &DeliveryState,
+        key: &RejectKey,
+        by: u64,
+        brought: &mut Option<BTreeSet<u64>>,
+        news: &mut RejectNews,
+    ) -> Result<(), Fault> {
+        if key.arrival < of.arrival {
+            news.overtaken.entry(key.delivery).or_default().push(key.record);
+        } else if key.arrival == of.arrival && key.record < by {
+            news.outdone.push(key.record);
+        } else if key.arrival == of.arrival
+            && key.record > by
+            && job.plan.duplicate_keys != DuplicateKeys::Last
+        {
+            let brought = match brought {
+                Some(brought) => brought,
+                None => brought.insert(self.records_of(job)?.into_iter().collect()),
+            };
+            news.outdone.extend((!brought.contains(&key.record)).then_some(key.record));
+        }
+        Ok(())
     }
 
     /// The records of a correction that are rejects no more.

@@ -156,6 +156,7 @@ const VERSION_3: &str = "
         hash BLOB NOT NULL CHECK (length(hash) = 16),
         PRIMARY KEY (delivery, record)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX reject_keys_by_hash ON reject_keys (hash);
 
     -- What engines found unfinished when they began: the last few, for people.
     CREATE TABLE recoveries (

@@ -521,15 +521,22 @@ impl<'a> View<'a> {
             ORDER BY k.delivery, k.record LIMIT ?4";
         let (arrival, record) =
             after.map_or((-1, 0), |(arrival, record)| (integer(arrival), integer(record)));
-        self.all(sql, (place, arrival, record, limit), |row| {
-            let number = |index| row.get(index).map(|Unsigned(value)| value);
-            Ok(RejectKey {
-                arrival: number(0)?,
-                delivery: DeliveryId::from_bytes(row.get(1)?),
-                record: number(2)?,
-                hash: row.get(3)?,
-            })
-        })
+        self.all(sql, (place, arrival, record, limit), reject_key)
+    }
+
+    /// The open rejects of a table that have one of these keys.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn open_keys_among(self, place: &str, hashes: &[[u8; 16]]) -> Result<Vec<RejectKey>, LedgerError> {
+        let sql = "SELECT k.delivery, d.id, k.record, k.hash
+            FROM reject_keys k JOIN deliveries d ON d.arrival = k.delivery
+            WHERE k.hash = ?2 AND d.place = ?1 AND d.open > 0";
+        let mut found = Vec::new();
+        for hash in hashes {
+            found.extend(self.all(sql, (place, hash), reject_key)?);
+        }
+        Ok(found)
     }
 
     /// How many deliveries stand where; states without any are left out.
@@ -625,6 +632,16 @@ fn prefix_range(wanted: &str) -> Option<([u8; 16], [u8; 16])> {
         bytes
     };
     Some((filled(0), filled(0xf)))
+}
+
+fn reject_key(row: &Row<'_>) -> rusqlite::Result<RejectKey> {
+    let number = |index| row.get(index).map(|Unsigned(value)| value);
+    Ok(RejectKey {
+        arrival: number(0)?,
+        delivery: DeliveryId::from_bytes(row.get(1)?),
+        record: number(2)?,
+        hash: row.get(3)?,
+    })
 }
 
 #[cfg(test)]

@@ -235,6 +235,15 @@ impl KeyIndex {
         Ok(found)
     }
 
+    /// All keys, if there are at most so many and they are in memory.
+    pub fn few(&self, most: usize) -> Option<Vec<KeyHash>> {
+        if self.held > most || !self.runs.is_empty() {
+            return None;
+        }
+        let slots = self.shards.iter().flat_map(|shard| shard.slots.iter());
+        Some(slots.filter(|(_, record)| *record != 0).map(|(key, _)| *key).collect())
+    }
+
     fn shard(&self, key: KeyHash) -> &Shard {
         let [_, low] = key.0;
         &self.shards[low as usize % SHARDS]

@@ -128,6 +128,18 @@ fn a_later_file_that_loads_the_key_of_an_open_reject_overtakes_it() {
 }
 
 #[test]
+fn a_file_of_few_rows_overtakes_its_keys_among_many_open_rejects() {
+    let site = Site::with_mapping("stock", MAPPING);
+    let bad: String = (0..30).map(|number| format!("K{number},many,\n")).collect();
+    let (_, first) = site.load("stock_1.csv", format!("article,count,note\n{bad}"));
+    let (_, second) = site.load("stock_2.csv", "article,count,note\nK3,none,\nK4,none,\n");
+    let (code, third) = site.load("stock_3.csv", "article,count,note\nK3,1,\nK29,2,\nZ,3,\n");
+    assert_eq!(code, 0, "{third}");
+    assert_eq!(standing(&site, &first), [28, 0, 2, 0]);
+    assert_eq!(standing(&site, &second), [1, 0, 1, 0]);
+}
+
+#[test]
 fn a_row_whose_key_another_row_of_its_file_has_loaded_is_overtaken_from_the_start() {
     let site = Site::with_mapping("stock", MAPPING);
     let (_, first) = site.load("stock_1.csv", "article,count\nA,x\nA,2\nB,y\n");
