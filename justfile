@@ -32,7 +32,7 @@ week:
 crash:
     WHARF_CRASH=all cargo test --locked --test it -- --nocapture --test-threads 1 crashes:: power::
 
-# Live random disasters: `just torture 2000 5001` runs 2,000 seeds from 5001 on, `just torture 1 SEED` one life again
+# Live random disasters, on both targets: `just torture 2000 5001` runs 2,000 seeds from 5001 on, `just torture 1 SEED` one life again
 torture SEEDS="1000" FROM="1":
     WHARF_SEEDS={{ SEEDS }} WHARF_SEED={{ FROM }} cargo test --locked --test it torture::lives -- --nocapture
 

@@ -44,17 +44,18 @@ pub struct Site {
 
 impl Site {
     /// Reads the site at `dir`. Without a `wharf.toml` the defaults count, without mappings there are none. What is
-    /// wrong with a mapping is kept with it, as the others can run.
+    /// wrong with a mapping is kept with it, as the others can run. That its file cannot be read as a disk fails is not:
+    /// a file that it takes would be refused for good, as one that no mapping takes.
     ///
     /// # Errors
-    /// The folder cannot be read, or all that is wrong with `wharf.toml`.
+    /// The folder or a mapping cannot be read, or all that is wrong with `wharf.toml`.
     pub fn open(dir: &Path) -> Result<Self, Problems> {
         if !dir.is_dir() {
             return Err(whole(dir, "there is no such folder", Some("name the site's folder with --site")));
         }
         let settings = settings(dir)?;
         let mappings: Vec<(String, ReadMapping)> =
-            mapping_files(dir)?.iter().map(|path| read_mapping(path, &settings)).collect();
+            mapping_files(dir)?.iter().map(|path| read_mapping(path, &settings)).collect::<Result<_, _>>()?;
         let waits = Waits::of(mappings.iter().map(|(name, mapping)| (name.as_str(), mapping.waits_for())));
         let sources = settings.source_names();
         let entries = mappings.iter().map(|(name, mapping)| across::check(name, mapping, &sources, &waits));
@@ -71,7 +72,7 @@ impl Site {
         if !name_or_path.contains(std::path::is_separator) && !name_or_path.ends_with(ENDING) {
             return self.catalog.get(name_or_path);
         }
-        let (name, mapping) = read_mapping(Path::new(name_or_path), &self.settings);
+        let (name, mapping) = read_mapping(Path::new(name_or_path), &self.settings)?;
         let of_site = self.catalog.iter().map(|entry| (entry.name.as_str(), entry.waits_for()));
         let waits = Waits::of(of_site.chain([(name.as_str(), mapping.waits_for())]));
         let entry = across::check(&name, &mapping, &self.settings.source_names(), &waits);
@@ -121,13 +122,17 @@ fn mapping_files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
 }
 
 /// A mapping by itself, with its name.
-fn read_mapping(path: &Path, settings: &Settings) -> (String, ReadMapping) {
+///
+/// # Errors
+/// The system fails to read its file; that this user may not is wrong with the mapping.
+fn read_mapping(path: &Path, settings: &Settings) -> Result<(String, ReadMapping), Problems> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let file = shown(path);
     // Reports and archives are filed under the mapping's name.
     let mapping = if FileName::new(name.as_bytes()).safe() == name {
         match read(path) {
             Ok(text) => ReadMapping::new(&name, &file, &text, &settings.connections),
+            Err(error) if error.is_passing() => return Err(whole(path, &error.to_string(), None)),
             Err(error) => ReadMapping::unreadable(&file, whole(path, &error.to_string(), None)),
         }
     } else {
@@ -136,7 +141,7 @@ fn read_mapping(path: &Path, settings: &Settings) -> (String, ReadMapping) {
         ReadMapping::unreadable(&file, whole(path, message, Some(help)))
     };
     // The name of a mapping that can run is plain already; one that cannot is only shown.
-    (printable::text(&name), mapping)
+    Ok((printable::text(&name), mapping))
 }
 
 /// Why a configuration file cannot be read.
@@ -152,6 +157,13 @@ enum Unreadable {
     TooLarge,
     #[error("line {0} is not UTF-8: save the file as UTF-8")]
     NotText(usize),
+}
+
+impl Unreadable {
+    /// True when the file may well be in order, and the disk or the system is not.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Fault(cause) if cause.kind() != io::ErrorKind::PermissionDenied)
+    }
 }
 
 fn read(path: &Path) -> Result<String, Unreadable> {

@@ -11,14 +11,19 @@ use super::{
     fail::{Point, durable},
 };
 
-/// Makes a folder and those above it, each durable before the next is made in it. What exists stays as it is.
+/// Makes a folder and those above it, each durable before the next is made in it. What exists stays as it is; if nothing is in
+/// it yet, whoever made it may have been killed before its name was durable, so that is seen to again.
 ///
 /// # Errors
 /// When one of them cannot be made or synced, or a file is in the way.
 pub fn ensure(folder: &Path) -> Result<(), WireError> {
-    let missing: Vec<&Path> =
-        folder.ancestors().take_while(|part| !part.as_os_str().is_empty() && !part.is_dir()).collect();
-    for part in missing.into_iter().rev() {
+    let unused: Vec<&Path> =
+        folder.ancestors().take_while(|part| !part.as_os_str().is_empty() && !is_used(part)).collect();
+    for part in unused.into_iter().rev() {
+        if part.is_dir() {
+            sync_beside(part)?;
+            continue;
+        }
         durable(Point::FolderMake, "make the folder", part, || match fs::create_dir(part) {
             Err(cause) if !(cause.kind() == ErrorKind::AlreadyExists && part.is_dir()) => Err(cause),
             _ => Ok(()),
@@ -29,6 +34,15 @@ pub fn ensure(folder: &Path) -> Result<(), WireError> {
         })?;
     }
     Ok(())
+}
+
+/// True for a folder that something is in, which is put there only when the folder's own name is durable. One that cannot be
+/// listed is somebody else's.
+fn is_used(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => folder.is_dir(),
+    }
 }
 
 /// Makes the names in a folder durable.

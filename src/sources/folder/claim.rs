@@ -335,7 +335,13 @@ fn move_aside(place: &Place, name: &OsStr, target: &Path) -> Result<(), SourceEr
         };
         match moved {
             Err(error) if error.is_taken() => {}
-            moved => return Ok(moved.and_then(|()| folder.secure())?),
+            moved => {
+                moved?;
+                return Ok(folder.secure().inspect_err(|_| {
+                    // The new name may be lost although a later fsync succeeds: it has to be given once more.
+                    let _ = folder.rename_new(&wanted, &place.folder, place.name);
+                })?);
+            }
         }
     }
     Err(WireError::io("move a file into", target, ErrorKind::AlreadyExists.into()).into())

@@ -4,6 +4,7 @@
 mod control;
 mod loss;
 pub mod scene;
+pub mod warehouse;
 
 /// So many cases of one kind are run among the other tests, evenly spread; all of them with `WHARF_CRASH=all`.
 const SAMPLE: usize = 24;

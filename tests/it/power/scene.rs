@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::Value;
 
+use super::warehouse::{InTheSite, Warehouse};
 use crate::{
     lossy::{Ended, Image, Lossy},
     support::{Ran, query, run, wharf},
@@ -128,6 +129,14 @@ pub fn write_site(disk: &Lossy) {
     write(disk, "mappings/inbound/stock.toml", STOCK);
 }
 
+/// The site loads into the database at this URL from now on.
+pub fn load_into(disk: &Lossy, url: &str) {
+    let connection = |mapping: &str| mapping.replace("[target]", "[target]\nconnection = \"warehouse\"");
+    write(disk, "wharf.toml", &format!("{SETTINGS}[connections.warehouse]\nurl = \"{url}\"\n"));
+    write(disk, "mappings/inbound/orders.toml", &connection(ORDERS));
+    write(disk, "mappings/inbound/stock.toml", &connection(STOCK));
+}
+
 /// What a file of orders holds: good and bad rows, by the day.
 pub fn orders(day: u64, numbers: std::ops::Range<u64>) -> String {
     let row = |number: u64| match number % 10 {
@@ -186,21 +195,27 @@ fn deliveries(disk: &Lossy) -> Vec<Value> {
 }
 
 impl End {
+    /// What has become of a site that loads into a file of its own.
     #[track_caller]
     pub fn of(disk: &Lossy) -> Self {
+        Self::with(disk, &InTheSite)
+    }
+
+    /// What has become of a site and its warehouse.
+    #[track_caller]
+    pub fn with(disk: &Lossy, warehouse: &dyn Warehouse) -> Self {
         let all = deliveries(disk);
         // Databases are not opened on a disk that this process serves.
         let copy = tempfile::tempdir().unwrap();
         let site = copy.path();
         disk.image().export(site).unwrap();
-        let (warehouse, ledger) = (site.join("var/warehouse.db"), site.join("var/ledger.db"));
+        let ledger = site.join("var/ledger.db");
         let archived = archived(site, &ledger);
-        let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> '_wharf_loads'";
-        let rows = |name: &String| query(&warehouse, &format!("SELECT * FROM {name} ORDER BY 1"));
-        let tables = query(&warehouse, names);
+        let rows = |name: &str| warehouse.rows(site, &format!("SELECT * FROM {name} ORDER BY 1"));
         let loads = "SELECT lower(delivery), count(*), min(state) FROM _wharf_loads GROUP BY 1";
         let file = |id: &str| all.iter().find(|one| one["delivery"] == id).map(|one| one["file"].to_string());
-        let mut loads: Vec<String> = query(&warehouse, loads)
+        let mut loads: Vec<String> = warehouse
+            .rows(site, loads)
             .iter()
             .map(|row| format!("{:?} {} {}", file(&row[0]), row[1], row[2]))
             .collect();
@@ -217,9 +232,9 @@ impl End {
             })
             .collect();
         told.sort();
-        let integrity = [&warehouse, &ledger].map(|path| query(path, "PRAGMA integrity_check").remove(0));
+        let integrity = warehouse.integrity(site).into_iter();
         Self {
-            tables: tables.iter().map(|row| (row[0].clone(), rows(&row[0]))).collect(),
+            tables: warehouse.tables(site).into_iter().map(|name| (name.clone(), rows(&name))).collect(),
             loads,
             deliveries: told,
             reports: reports(site),
@@ -230,8 +245,42 @@ impl End {
                     all.map(move |(name, text)| (format!("{folder}/{name}"), text))
                 })
                 .collect(),
-            integrity: integrity.to_vec(),
+            integrity: integrity.chain(query(&ledger, "PRAGMA integrity_check")).collect(),
         }
+    }
+
+    /// What is compared when a delivery has failed once and was tried again after others: `orders_2.csv` and `orders_3.csv` have
+    /// the same bytes, so that one of them may load in the place of the other, which is then overtaken, a duplicate, or
+    /// changes nothing; and how many rows a file inserts and updates depends on what came before it. Everything else, and
+    /// above all every row, is as it was.
+    pub fn whatever_came_first(&self) -> Self {
+        let twin = |text: &str| text.replace("orders_3.csv", "orders_2.csv");
+        let orders = |line: &String| line.contains("\"orders_");
+        let mut end = self.clone();
+        let (of_orders, others): (Vec<_>, Vec<_>) = end.deliveries.iter().cloned().partition(orders);
+        let outcome = |line: &str| {
+            let is_loaded = line.contains(" \"loaded_with_rejects\" ");
+            let is_void = [" \"overtaken\" ", " \"duplicate\" "].iter().any(|word| line.contains(word));
+            let is_kept = line.ends_with("archived Some(true)");
+            let open =
+                line.split("\"open\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or("none");
+            let file = twin(line.split(' ').next().unwrap());
+            match (is_loaded, is_void && file.contains("orders_2")) {
+                (true, _) => format!("{file} loaded, rejects open {open}, archived {is_kept}"),
+                (false, true) => format!("{file} void, archived {is_kept}"),
+                _ => line.to_owned(),
+            }
+        };
+        let told: BTreeSet<String> = of_orders.iter().map(|line| outcome(line)).collect();
+        end.deliveries = others.into_iter().chain(told).collect();
+        // Which of the two it was, and whether the other one was loaded too, is left out; that it is there is not.
+        end.deliveries.retain(|line| !line.contains(" void, archived true"));
+        end.deliveries.push(format!("{} deliveries", self.deliveries.len()));
+        end.loads = end.loads.iter().map(|load| twin(load)).collect();
+        end.loads.sort();
+        end.loads.dedup();
+        end.reports = end.reports.iter().map(|(name, text)| (twin(name), text.clone())).collect();
+        end
     }
 
     /// Every fact of it as a line.

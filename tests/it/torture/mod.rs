@@ -25,12 +25,17 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     lossy::{Fault, Image, Lossy, Step, dice::Dice},
-    power::scene::{self, End},
+    power::{
+        scene::{self, End},
+        warehouse::{Database, InTheSite, Server, Warehouse},
+    },
     support::run,
 };
 
 /// The seeds that are run among the tests.
 const SEEDS: u64 = 24;
+/// The same with a server, where each takes longer.
+const SEEDS_WITH_SERVER: u64 = 8;
 /// A run takes about so long: what happens at a random instant should mostly happen before its end.
 const RUN_MICROS: u64 = 60_000;
 /// And about so many steps on the disk.
@@ -44,17 +49,26 @@ const KINDS: [&[Step]; 4] = [
     &[Step::Sync, Step::SyncFolder],
     &[Step::Rename, Step::Link, Step::Remove],
 ];
+/// What can happen, the more frequent twice or more; with a server, that can go away as well.
+const KINDS_OF_DISASTER: u64 = 12;
+const KINDS_WITH_SERVER: u64 = 16;
 const ERRORS: [Errno; 3] = [Errno::EIO, Errno::ENOSPC, Errno::EDQUOT];
 
 /// What is done to a site again and again, and what it must come to.
 pub struct Torture {
+    /// None: the site loads into a file of its own.
+    server: Option<Server>,
     image: Image,
     end: End,
 }
 
 /// One life.
-struct Life {
+struct Life<'a> {
     disk: Lossy,
+    /// Where it loads to, if that is a server.
+    database: Option<Database<'a>>,
+    /// Something has failed, so that a delivery may have failed and be tried again after others.
+    has_failed: bool,
     dice: Dice,
     /// Files that are still to be dropped, in their order.
     to_come: VecDeque<(String, String)>,
@@ -87,43 +101,92 @@ fn drop_file(site: &Path, name: &str, content: &str) -> io::Result<()> {
 
 impl Torture {
     /// Makes the site, and sees what it comes to undisturbed.
-    pub fn new() -> Self {
-        let mut disk = Lossy::new();
+    pub fn new(server: Option<Server>) -> Self {
+        let disk = Lossy::new();
         scene::write_site(&disk);
         for folder in ["desk", "inbox", "shelf"] {
             fs::create_dir(disk.path().join(folder)).unwrap();
         }
         disk.settle();
         let image = disk.image();
+        let database = server.as_ref().map(|server| server.database("undisturbed"));
+        let mut life = Life::new(disk, database, 0);
         for (name, content) in files() {
-            drop_file(disk.path(), &name, &content).unwrap();
+            drop_file(life.disk.path(), &name, &content).unwrap();
         }
-        scene::bring_to_an_end(&disk);
-        let end = End::of(&disk);
-        disk.reset(Image::default());
-        Self { image, end }
+        scene::bring_to_an_end(&life.disk);
+        let end = life.end();
+        life.disk.reset(Image::default());
+        drop(life);
+        Self { server, image, end }
     }
 
-    /// Lives the life of a seed; what went wrong, with its story.
-    pub fn live(&self, seed: u64) -> Result<(), String> {
-        let mut life = Life {
-            disk: Lossy::with(self.image.clone()),
-            dice: Dice::new(seed),
-            to_come: files().into(),
-            story: Vec::new(),
-        };
+    /// The target that the site loads into.
+    fn target(&self) -> &'static str {
+        if self.server.is_some() { "postgresql" } else { "sqlite" }
+    }
+
+    /// Lives the life of a seed. True when all is identical, false when only that differs which may after a failure; what
+    /// went wrong, with its story.
+    pub fn live(&self, seed: u64) -> Result<bool, String> {
+        let database = self.server.as_ref().map(|server| server.database(&format!("seed{seed}")));
+        let mut life = Life::new(Lossy::with(self.image.clone()), database, seed);
         for _ in 0..life.dice.of(2..6) {
             life.episode();
         }
         life.finish();
-        match End::of(&life.disk).differs(&self.end) {
-            None => Ok(()),
-            Some(differs) => Err(format!("seed {seed}: {:#?}\n{differs}", life.story)),
+        let end = life.end();
+        let Some(differs) = end.differs(&self.end) else { return Ok(true) };
+        if life.has_failed && end.whatever_came_first() == self.end.whatever_came_first() {
+            return Ok(false);
         }
+        Err(format!("{}, seed {seed}: {:#?}\n{differs}", self.target(), life.story))
+    }
+
+    /// Lives the lives that are asked for, or else so many, and has it told what came of them.
+    fn lives(&self, seeds: u64, tell: impl Fn(String)) {
+        let (count, from) = (wanted("WHARF_SEEDS", seeds), wanted("WHARF_SEED", 1));
+        let (target, begun) = (self.target(), Instant::now());
+        let (mut identical, mut reordered, mut wrong) = (0, 0, Vec::new());
+        for seed in from..from + count {
+            match self.live(seed) {
+                Ok(true) => identical += 1,
+                Ok(false) => reordered += 1,
+                Err(differs) => {
+                    tell(format!("{differs}\nagain: just torture 1 {seed}"));
+                    wrong.push(seed);
+                }
+            }
+            let done = seed - from + 1;
+            if done % 100 == 0 || done == count {
+                tell(format!(
+                    "{target}: seeds {done} from {from}, identical {identical}, identical but for the order after a failure \
+                     {reordered}, different {}, {:.0?}",
+                    wrong.len(),
+                    begun.elapsed()
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{target}: these lives differ; again: just torture 1 SEED: {wrong:?}");
     }
 }
 
-impl Life {
+impl<'a> Life<'a> {
+    fn new(disk: Lossy, database: Option<Database<'a>>, seed: u64) -> Self {
+        if let Some(database) = &database {
+            scene::load_into(&disk, &database.url());
+            disk.settle();
+        }
+        let (dice, to_come) = (Dice::new(seed), files().into());
+        Self { disk, database, has_failed: false, dice, to_come, story: Vec::new() }
+    }
+
+    /// What has become of it.
+    fn end(&self) -> End {
+        let warehouse = self.database.as_ref().map_or(&InTheSite as &dyn Warehouse, |database| database);
+        End::with(&self.disk, warehouse)
+    }
+
     fn tell(&mut self, what: impl Into<String>) {
         self.story.push(what.into());
     }
@@ -134,14 +197,17 @@ impl Life {
         for _ in 0..before {
             self.drop_next();
         }
-        match self.dice.of(0..12) {
+        let kinds = if self.database.is_some() { KINDS_WITH_SERVER } else { KINDS_OF_DISASTER };
+        match self.dice.of(0..kinds) {
             0..3 => self.killed(),
             3..6 => self.loses_power(),
             6..8 => self.has_a_bad_disk(),
             8 => self.is_stopped_beside_another(),
             9 => self.runs_beside_another(),
             10 => self.runs_at_another_time(),
-            _ => self.runs_in_peace(),
+            11 => self.runs_in_peace(),
+            12 | 13 => self.loses("back end", |database| database.cut()),
+            _ => self.loses("server", |database| database.server().restart_at_once()),
         }
     }
 
@@ -206,10 +272,23 @@ impl Life {
         let fault = Fault { steps, nth: self.dice.of(1..100), with, lasts: self.dice.even() };
         self.tell(format!("{fault:?}"));
         self.disk.break_with(fault);
+        self.has_failed = true;
         self.start(&[], |life, mut child| {
             life.disk.watch(&mut child);
         });
         self.disk.mend();
+    }
+
+    /// What it loads into goes away at some instant of a run, and is there again at once.
+    fn loses(&mut self, what: &str, goes: impl FnOnce(&Database<'_>)) {
+        let pause = self.instant();
+        self.tell(format!("loses the {what} after {pause:?}"));
+        self.has_failed = true;
+        self.start(&[], |life, mut child| {
+            thread::sleep(pause);
+            goes(life.database.as_ref().expect("it loads into a server"));
+            life.disk.watch(&mut child);
+        });
     }
 
     fn is_stopped_beside_another(&mut self) {
@@ -281,20 +360,10 @@ fn wanted(name: &str, default: u64) -> u64 {
 
 #[test]
 fn lives_of_random_disasters_all_end_as_if_nothing_had_happened() {
-    let (count, from) = (wanted("WHARF_SEEDS", SEEDS), wanted("WHARF_SEED", 1));
-    let torture = Torture::new();
-    let begun = Instant::now();
-    let mut wrong = Vec::new();
-    for seed in from..from + count {
-        if let Err(differs) = torture.live(seed) {
-            println!("{differs}\nagain: just torture 1 {seed}");
-            wrong.push(seed);
-        }
-        let done = seed - from + 1;
-        if done % 100 == 0 {
-            println!("seeds {done}, identical {}, {:.0?}", done - wrong.len() as u64, begun.elapsed());
-        }
-    }
-    println!("sqlite: seeds {count} from {from}, identical {}", count - wrong.len() as u64);
-    assert!(wrong.is_empty(), "these lives differ; again: just torture 1 SEED: {wrong:?}");
+    Torture::new(None).lives(SEEDS, |told| println!("{told}"));
+}
+
+#[test]
+fn lives_of_random_disasters_with_postgresql_all_end_as_if_nothing_had_happened() {
+    Torture::new(Some(Server::start())).lives(SEEDS_WITH_SERVER, |told| println!("{told}"));
 }
