@@ -1,23 +1,27 @@
 //! Deliveries that are committed batch by batch (`commit = "batch"`): where a batch ends, what must be on the disk before it
 //! is committed, and how a load that was cut off goes on.
 //!
-//! What was refused in a batch is known to nobody but this run, so it is kept durably before the batch is committed; the
-//! target's row holds its hash, and a hash of the rows that are sent. A load goes on only if both are as they were. If not,
-//! all rows are sent again, to the same effect; where rows are only ever inserted, a person has to look.
+//! What a target has put aside it writes before a batch ends. What was refused in a batch is known to nobody but this run, so
+//! it is kept durably before the batch is committed; the target's row holds its hash, and a hash of the rows that are sent. A
+//! load goes on only if both are as they were. If not, all rows are sent again, to the same effect; where rows are only ever
+//! inserted, a person has to look.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use super::{
     Engine,
+    commit::Begin,
     deliver::{Fault, withheld},
-    rows::{Loading, MOST_TARGET_REJECTS, write_batch},
+    rows::{Loading, MOST_TARGET_REJECTS, refuse_none, write_batch},
     take::Job,
 };
 use crate::{
     ledger::Event,
     mapping::Plan,
     model::{Batch, ContentHash, DeliveryId, Origin, Outcome, Position, Reason, Reject, Tally, Violation},
-    targets::{self, Commit, Load, LoadId, Mark, Mode, Progress, Remembered, RowRefusal},
+    targets::{
+        self, Commit, Load, LoadId, Mark, Mode, Progress, Refusal, Remembered, RowRefusal, TargetError,
+    },
     validate::{
         ValidateError, Verdict, WorkFile,
         store::{RejectReader, RejectWriter},
@@ -132,8 +136,8 @@ pub(super) struct Batching<'a> {
     engine: &'a Engine,
     job: &'a Job,
     rows: usize,
-    /// Rows written since the last mark.
-    written: usize,
+    /// Where the rows come from that were written since the last mark: no more than `rows` of them, which is 3 MB.
+    written: Vec<Origin>,
     skip: u64,
     read: u64,
     rejected: u64,
@@ -141,6 +145,8 @@ pub(super) struct Batching<'a> {
     /// So many refusals are kept, with this hash.
     kept: (usize, ContentHash),
     part: &'a mut Option<Part>,
+    /// Begins the load again, where nobody said whether a mark was made.
+    begin: Begin<'a>,
 }
 
 impl<'a> Batching<'a> {
@@ -150,13 +156,13 @@ impl<'a> Batching<'a> {
         job: &'a Job,
         work: &WorkFile,
         opened: &Opened,
-        part: &'a mut Option<Part>,
+        (part, begin): (&'a mut Option<Part>, Begin<'a>),
     ) -> Option<Self> {
         opened.by_batch.then(|| Self {
             engine,
             job,
             rows: rows_a_batch().max(1),
-            written: 0,
+            written: Vec::new(),
             skip: opened.skip,
             read: work.seal.read,
             rejected: work.seal.rejected,
@@ -165,6 +171,7 @@ impl<'a> Batching<'a> {
                 .filter(|_| opened.skip > 0)
                 .map_or((0, NONE), |part: Part| (opened.refusals.len(), part.progress.mark.rejects)),
             part,
+            begin,
         })
     }
 
@@ -172,18 +179,18 @@ impl<'a> Batching<'a> {
     /// it cannot go on.
     pub(super) fn write(
         &mut self,
-        open: &mut dyn Load,
+        open: &mut Box<dyn Load>,
         batch: &Batch,
         refusals: &mut Vec<RowRefusal>,
     ) -> Result<Option<Loading>, Fault> {
         let mut at = batch.origins.partition_point(|origin| origin.record <= self.skip);
         while at < batch.len() && refusals.len() <= MOST_TARGET_REJECTS {
-            let rows = (batch.len() - at).min(self.rows - self.written);
+            let rows = (batch.len() - at).min(self.rows - self.written.len());
             let part = slice(batch, at, rows);
-            write_batch(open, &part, refusals)?;
+            write_batch(&mut **open, &part, refusals)?;
             at += rows;
-            self.written += rows;
-            if self.written == self.rows
+            self.written.extend(&part.origins);
+            if self.written.len() == self.rows
                 && refusals.len() <= MOST_TARGET_REJECTS
                 && let Some(last) = part.origins.last()
                 && let Some(stop) = self.commit(open, last.record, refusals)?
@@ -196,10 +203,17 @@ impl<'a> Batching<'a> {
 
     fn commit(
         &mut self,
-        open: &mut dyn Load,
+        open: &mut Box<dyn Load>,
         record: u64,
-        refusals: &[RowRefusal],
+        refusals: &mut Vec<RowRefusal>,
     ) -> Result<Option<Loading>, Fault> {
+        let mut late: BTreeMap<u64, Refusal> = open.finish()?.into_iter().collect();
+        let written = self.written.drain(..);
+        refusals.extend(written.filter_map(|from| Some(late.remove(&from.record)?.of(from))));
+        refuse_none(&late)?;
+        if refusals.len() > MOST_TARGET_REJECTS {
+            return Ok(None);
+        }
         let refused = refusals.len() as u64;
         if let Some(stop) = self.job.judge_rejects(self.read, self.rejected + refused) {
             return Ok(Some(stop));
@@ -209,9 +223,14 @@ impl<'a> Batching<'a> {
         }
         let mark = Mark { record, rejects: self.kept.1, work: self.work };
         targets::reach(Point::TargetMark)?;
-        open.mark(&mark)?;
-        *self.part = Some(Part { progress: Progress { mark, counts: open.counts() }, refused });
-        self.written = 0;
+        let progress = Progress { mark, counts: open.counts() };
+        match open.mark(&mark) {
+            Err(TargetError::Unsettled(lost)) => {
+                *open = self.engine.settle_mark(self.job, &lost, &progress, self.begin)?;
+            }
+            marked => marked?,
+        }
+        *self.part = Some(Part { progress, refused });
         targets::reach(Point::TargetMarked)?;
         // What is committed stays, so this is a good moment to end.
         if self.engine.is_stopping() { Err(Fault::Stopped) } else { Ok(None) }

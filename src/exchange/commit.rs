@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Engine, Observer, deliver::Fault, take::Job};
 use crate::{
     ledger::Event,
-    targets::{Begun, TargetError},
+    targets::{Begun, Load, Progress, TargetError},
 };
 
 /// What is said of a delivery whose commit happened although nobody was told.
@@ -33,15 +33,38 @@ impl Engine {
         begin: Begin<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), Fault> {
+        match self.begun_again(lost, begin)? {
+            Begun::Already(_) => {
+                observer.note(&format!("{} ({}): {IN_AFTER_ALL}", job.name, job.id));
+                self.record(job.id, vec![Event::Noted { text: IN_AFTER_ALL.to_owned() }])?;
+                Ok(())
+            }
+            Begun::Open(_) | Begun::Resumed(..) => Err(Fault::Passing(lost.to_owned())),
+        }
+    }
+
+    /// The same for the commit of a batch. If it happened, the load goes on after it, and is given.
+    pub(super) fn settle_mark(
+        &self,
+        job: &Job,
+        lost: &str,
+        progress: &Progress,
+        begin: Begin<'_>,
+    ) -> Result<Box<dyn Load>, Fault> {
+        match self.begun_again(lost, begin)? {
+            Begun::Resumed(open, found) if found == *progress => {
+                self.record(job.id, vec![Event::Noted { text: IN_AFTER_ALL.to_owned() }])?;
+                Ok(open)
+            }
+            _ => Err(Fault::Passing(lost.to_owned())),
+        }
+    }
+
+    fn begun_again(&self, lost: &str, begin: Begin<'_>) -> Result<Begun, Fault> {
         for pause in COMMIT_PAUSES {
             std::thread::sleep(pause);
             match begin() {
-                Ok(Begun::Already(_)) => {
-                    observer.note(&format!("{} ({}): {IN_AFTER_ALL}", job.name, job.id));
-                    self.record(job.id, vec![Event::Noted { text: IN_AFTER_ALL.to_owned() }])?;
-                    return Ok(());
-                }
-                Ok(Begun::Open(_) | Begun::Resumed(..)) => return Err(Fault::Passing(lost.to_owned())),
+                Ok(begun) => return Ok(begun),
                 Err(TargetError::Passing(_)) if !self.is_stopping() => {}
                 Err(_) => break,
             }

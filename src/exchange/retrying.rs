@@ -264,7 +264,7 @@ impl Engine {
         let _turn = self.site.settings.connection(connection).and_then(|found| self.targets.turn(found));
         let Begun::Open(mut open) = target.begin(load, &job.plan.table, schema)? else { return all() };
         let mut refusals = Vec::new();
-        let written = write_all(&mut *open, work.rows()?, None, &mut refusals, &mut |_| {})?;
+        let written = write_all(&mut open, work.rows()?, None, &mut refusals, &mut |_| {})?;
         if !matches!(written, Written::All) || !finish(&mut *open, &mut work, &mut refusals)? {
             return all();
         }

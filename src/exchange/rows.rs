@@ -159,12 +159,12 @@ impl Engine {
     ) -> Result<Loading, Fault> {
         targets::reach(Point::TargetBegun)?;
         let (mut refusals, mut left_out) = (std::mem::take(&mut opened.refusals), Vec::new());
-        let mut batching = Batching::new(self, job, work, &opened, part);
+        let mut batching = Batching::new(self, job, work, &opened, (&mut *part, begin));
         let Opened { mut open, note: known, .. } = opened;
         let mut newer_only = |batch: Result<Batch, ValidateError>| leave_out(batch?, older, &mut left_out);
         let written = if work.seal.good < WORTH_TELLING_RECORDS {
             let batches = work.rows()?.map(&mut newer_only);
-            write_all(&mut *open, batches, batching.as_mut(), &mut refusals, &mut |_| {})?
+            write_all(&mut open, batches, batching.as_mut(), &mut refusals, &mut |_| {})?
         } else {
             let good = work.seal.good;
             let mut progress = |written| observer.progress(&job.file, Step::Loading, written, good);
@@ -180,7 +180,7 @@ impl Engine {
                     }
                 });
                 let batches = received.into_iter().map(&mut newer_only);
-                write_all(&mut *open, batches, batching.as_mut(), &mut refusals, &mut progress)
+                write_all(&mut open, batches, batching.as_mut(), &mut refusals, &mut progress)
             })?
         };
         let written = match written {
@@ -405,7 +405,7 @@ pub(super) enum Written {
 
 /// Writes batches until they end.
 pub(super) fn write_all(
-    open: &mut dyn Load,
+    open: &mut Box<dyn Load>,
     batches: impl IntoIterator<Item = Result<Batch, ValidateError>>,
     mut batching: Option<&mut Batching<'_>>,
     refusals: &mut Vec<RowRefusal>,
@@ -416,7 +416,7 @@ pub(super) fn write_all(
         let batch = batch?;
         let judged = match &mut batching {
             Some(batching) => batching.write(open, &batch, refusals)?,
-            None => write_batch(open, &batch, refusals).map(|()| None)?,
+            None => write_batch(&mut **open, &batch, refusals).map(|()| None)?,
         };
         if let Some(withheld) = judged {
             return Ok(Written::Judged(withheld));
@@ -484,12 +484,18 @@ pub(super) fn finish(
             }
         }
     }
-    match late.keys().next() {
+    refuse_none(&late)?;
+    Ok(refusals.len() <= MOST_TARGET_REJECTS)
+}
+
+/// No record may be left of those that the target refused: these were not sent.
+pub(super) fn refuse_none(left: &BTreeMap<u64, Refusal>) -> Result<(), Fault> {
+    match left.keys().next() {
         Some(record) => Err(Fault::Lasting(format!(
             "the database refused record {record}, which was not loaded into it; this is a mistake in Wharf: please \
              report it"
         ))),
-        None => Ok(refusals.len() <= MOST_TARGET_REJECTS),
+        None => Ok(()),
     }
 }
 

@@ -29,7 +29,7 @@ fn site(mapping: &str) -> Site {
     site
 }
 
-trait Small {
+pub trait Small {
     fn sql(&self, sql: &str);
     fn small(&self, arguments: &[&str], fail: &str) -> Command;
     fn cut(&self, file: &str, fail: &str);
@@ -82,11 +82,11 @@ fn rows(range: std::ops::RangeInclusive<u32>) -> String {
     range.map(|id| format!("{id},x\n")).collect()
 }
 
-fn ten() -> String {
+pub fn ten() -> String {
     format!("id,v\n{}", rows(1..=10))
 }
 
-fn counts(delivery: &Value) -> Vec<u64> {
+pub fn counts(delivery: &Value) -> Vec<u64> {
     let parts = ["read", "inserted", "updated", "unchanged", "superseded", "rejected", "withheld"];
     parts.iter().map(|part| delivery["tally"][part].as_u64().unwrap()).collect()
 }

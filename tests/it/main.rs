@@ -26,6 +26,7 @@ mod mapping_cli;
 mod mapping_expressions;
 mod mirrors;
 mod postgres;
+mod postgres_batches;
 mod postgres_comparing;
 mod postgres_loading;
 mod postgres_reaching;

@@ -102,11 +102,24 @@ impl Faults {
     }
 
     /// A constraint that is checked at the end does not hold, and nobody can tell for which row.
-    pub(super) fn deferred(&self, what: &str) -> TargetError {
+    pub(super) fn deferred(&self, what: &str, by_batch: bool) -> TargetError {
+        let (end, nothing) = if by_batch {
+            ("each batch", "this batch was not loaded")
+        } else {
+            ("the load", "nothing was loaded")
+        };
         TargetError::Lasting(format!(
-            "{}: a rule of the table that is checked at the end of the load (DEFERRED) does not hold, as a row {what}, so \
-             nothing was loaded; PostgreSQL does not say which: load what the rows refer to first, or declare the rule \
+            "{}: a rule of the table that is checked at the end of {end} (DEFERRED) does not hold, as a row {what}, so \
+             {nothing}; PostgreSQL does not say which: load what the rows refer to first, or declare the rule \
              without DEFERRED to have those rows rejected",
+            self.database()
+        ))
+    }
+
+    /// A table that others changed between two batches.
+    pub(super) fn changed(&self) -> TargetError {
+        TargetError::Passing(format!(
+            "{} was changed while rows were loaded, so its table has to be looked at again",
             self.database()
         ))
     }

@@ -1,5 +1,8 @@
-//! One load: a transaction on a connection of its own, from BEGIN to COMMIT. Closing the connection undoes what was not
-//! committed.
+//! One load: a transaction on a connection of its own, from BEGIN to COMMIT, or one for each batch. Closing the connection undoes
+//! what was not committed.
+//!
+//! Nothing of a transaction outlives a mark: the next one begins when there is something to write, with limits, temporary tables
+//! and locks of its own, on whatever connection a pooler gives it. It goes on only if table and loads table are as they were left.
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -10,15 +13,18 @@ use super::{
     errors::{Failure, Faults},
     loads::Loads,
     mirror::Mirroring,
+    name::TableName,
     plan::{Plan, contract},
     refusals::Refusals,
     session::Session,
-    shape::Shape,
+    shape::{self, Shape},
     stage::{LOCK, Staged},
 };
 use crate::{
     model::{Batch, ContentHash, Tally},
-    targets::{Load, LoadId, Mark, Mode, Progress, Refusal, RowRefusal, TableSpec, TargetError, Vanishing},
+    targets::{
+        Commit, Load, LoadId, Mark, Mode, Progress, Refusal, RowRefusal, TableSpec, TargetError, Vanishing,
+    },
 };
 
 /// The way that rows go.
@@ -30,11 +36,28 @@ enum Way {
     Staged(u64),
 }
 
+/// Where a load happens.
+pub(super) struct Place {
+    /// The connection, whose transaction is open.
+    pub session: Session,
+    /// The statements that begin another transaction.
+    pub begin: String,
+    /// Makes errors of what the server says.
+    pub faults: Faults,
+    /// The table in which loads are remembered.
+    pub loads_table: String,
+}
+
 /// An open load.
 pub(super) struct PostgresLoad {
     session: Session,
+    begin: String,
     faults: Faults,
     loads_table: String,
+    /// The table's name as the mapping has it.
+    table: String,
+    shape: Shape,
+    by_batch: bool,
     site: String,
     delivery: String,
     plan: Plan,
@@ -43,6 +66,8 @@ pub(super) struct PostgresLoad {
     unix_millis: u64,
     way: Way,
     counts: Tally,
+    /// No transaction is open, as the last one ended with this mark.
+    marked: Option<Progress>,
     finished: bool,
     sealed: bool,
     /// Something failed that the transaction has not survived.
@@ -50,45 +75,50 @@ pub(super) struct PostgresLoad {
 }
 
 impl PostgresLoad {
-    /// A load on a connection whose transaction is open and has the delivery's row in the loads table. `shape` is that of a
-    /// table that fits `spec`.
+    /// A load whose transaction has the delivery's row in the loads table. `shape` is that of a table that fits `spec`.
     pub(super) fn new(
-        session: Session,
-        faults: Faults,
-        loads_table: &str,
+        Place { session, begin, faults, loads_table }: Place,
         load: LoadId<'_>,
-        (spec, shape): (&TableSpec, &Shape),
+        (spec, shape): (&TableSpec, Shape),
         schema: SchemaRef,
     ) -> Result<Self, TargetError> {
-        let plan = Plan::new(spec, shape, schema)?;
+        let plan = Plan::new(spec, &shape, schema)?;
         let mut load = Self {
-            refusals: Refusals::new(spec, shape),
-            mirroring: Mirroring::new(spec, shape, &plan),
+            refusals: Refusals::new(spec, &shape),
+            mirroring: Mirroring::new(spec, &shape, &plan),
             unix_millis: load.delivery.unix_millis(),
             session,
+            begin,
             faults,
-            loads_table: loads_table.to_owned(),
+            loads_table,
+            table: spec.table.clone(),
+            shape,
+            by_batch: spec.commit == Commit::Batch,
             site: load.site.to_owned(),
             delivery: load.delivery.to_string(),
             plan,
             way: Way::Straight,
             counts: Tally::default(),
+            marked: None,
             finished: false,
             sealed: false,
             lost: false,
         };
-        load.prepare(shape).map_err(|failure| load.faults.fault(&failure))?;
+        load.prepare(false).map_err(|failure| load.faults.fault(&failure))?;
         Ok(load)
     }
 
-    fn prepare(&mut self, shape: &Shape) -> Result<(), Failure> {
+    /// Prepares a transaction. Where the load itself has filled a table that was empty, its rows go straight into it as before.
+    fn prepare(&mut self, was_straight: bool) -> Result<(), Failure> {
+        let shape = &self.shape;
         // What is checked by the end of a statement can be told of a row; what rows of the file refer to in one another cannot.
         let early: Vec<&str> =
             shape.deferrable.iter().filter(|one| !one.is_to_itself).map(|one| one.name.as_str()).collect();
         if !early.is_empty() {
             self.session.run(&format!("SET CONSTRAINTS {} IMMEDIATE", early.join(", ")))?;
         }
-        let mut straight = self.plan.may_copy && !self.plan.folds_keys && self.is_empty()?;
+        let may_copy = self.plan.may_copy && !self.plan.folds_keys;
+        let mut straight = may_copy && (was_straight || self.is_empty()?);
         if straight && self.mirroring.is_some() {
             // What others put there now, the file might have or not: nobody could tell any more.
             self.session.run(&format!("LOCK TABLE {} {LOCK}", self.plan.table))?;
@@ -97,8 +127,8 @@ impl PostgresLoad {
         if !straight {
             self.session.run(&self.plan.create_stage())?;
             self.mirroring.as_ref().map_or(Ok(()), |mirroring| mirroring.prepare(&self.session))?;
-            self.way = Way::Staged(0);
         }
+        self.way = if straight { Way::Straight } else { Way::Staged(0) };
         Ok(())
     }
 
@@ -116,9 +146,42 @@ impl PostgresLoad {
         Loads(&self.loads_table)
     }
 
-    /// What follows on a lost transaction would not be undone with it.
-    fn still_open(&self) -> Result<(), TargetError> {
-        if self.lost || self.session.is_closed() { Err(self.faults.lost()) } else { Ok(()) }
+    fn delivery(&self) -> (&str, &str) {
+        (&self.site, &self.delivery)
+    }
+
+    /// Sees to it that a transaction is open. What follows on a lost one would not be undone with it.
+    fn ready(&mut self) -> Result<(), TargetError> {
+        if self.lost || self.session.is_closed() {
+            return Err(self.faults.lost());
+        }
+        let Some(progress) = self.marked.take() else { return Ok(()) };
+        let begun = self.begin_another(&progress);
+        self.lost = begun.is_err();
+        begun
+    }
+
+    /// Begins the transaction after a mark.
+    fn begin_another(&mut self, progress: &Progress) -> Result<(), TargetError> {
+        let fault = |failure: Failure| self.faults.fault(&failure);
+        self.session.run(&self.begin).map_err(fault)?;
+        self.loads().hold(&self.session, self.delivery(), progress, &self.faults)?;
+        let shape = shape::read(&self.session, TableName::of(&self.table)).map_err(fault)?;
+        if shape.as_ref() != Some(&self.shape) {
+            return Err(self.faults.changed());
+        }
+        let prepared = self.prepare(self.way == Way::Straight);
+        prepared.map_err(|failure| self.faults.fault(&failure))
+    }
+
+    /// Has all rules of the table hold that wait for the end of the transaction.
+    fn check_deferred(&mut self) -> Result<(), TargetError> {
+        let Err(failure) = self.session.run("SET CONSTRAINTS ALL IMMEDIATE") else { return Ok(()) };
+        self.lost = true;
+        Err(match self.refusals.refusal(&failure) {
+            Some(refusal) => self.faults.deferred(&refusal.message, self.by_batch),
+            None => self.faults.fault(&failure),
+        })
     }
 
     /// The fault that a failure stands for, which ends the load.
@@ -196,7 +259,7 @@ impl PostgresLoad {
 
 impl Load for PostgresLoad {
     fn write(&mut self, batch: &Batch) -> Result<Vec<RowRefusal>, TargetError> {
-        self.still_open()?;
+        self.ready()?;
         if batch.rows.num_rows() != batch.origins.len() {
             return Err(contract("a batch has rows without an origin"));
         }
@@ -211,7 +274,7 @@ impl Load for PostgresLoad {
     }
 
     fn finish(&mut self) -> Result<Vec<(u64, Refusal)>, TargetError> {
-        self.still_open()?;
+        self.ready()?;
         self.finished = true;
         let Way::Staged(rows) = self.way else { return Ok(Vec::new()) };
         self.way = Way::Staged(0);
@@ -258,8 +321,25 @@ impl Load for PostgresLoad {
         })
     }
 
-    fn mark(&mut self, _mark: &Mark) -> Result<(), TargetError> {
-        Err(contract("PostgreSQL is to commit a part of a delivery"))
+    fn mark(&mut self, mark: &Mark) -> Result<(), TargetError> {
+        self.ready()?;
+        if self.mirroring.is_some() {
+            return Err(contract("a mirror is committed as a whole"));
+        }
+        if !self.finished {
+            return Err(contract("what was put aside was not written before a mark"));
+        }
+        self.check_deferred()?;
+        let progress = Progress { mark: *mark, counts: self.counts };
+        let advanced = self.loads().advance(&self.session, self.delivery(), &progress, &self.faults);
+        self.lost = advanced.is_err();
+        advanced?;
+        if let Err(failure) = self.session.run("COMMIT") {
+            self.lost = true;
+            return Err(self.faults.committing(&failure));
+        }
+        (self.marked, self.finished) = (Some(progress), false);
+        Ok(())
     }
 
     fn start_over(&mut self) -> Result<(), TargetError> {
@@ -268,7 +348,7 @@ impl Load for PostgresLoad {
     }
 
     fn present(&mut self, keys: &RecordBatch) -> Result<(), TargetError> {
-        self.still_open()?;
+        self.ready()?;
         // A table that was empty has nothing that could vanish.
         let (Some(mirroring), Way::Staged(_)) = (&self.mirroring, self.way) else { return Ok(()) };
         let kept = mirroring.present(&self.session, &self.refusals, keys);
@@ -276,7 +356,7 @@ impl Load for PostgresLoad {
     }
 
     fn vanishing(&mut self) -> Result<Option<Vanishing>, TargetError> {
-        self.still_open()?;
+        self.ready()?;
         let (Some(mirroring), Way::Staged(_)) = (&self.mirroring, self.way) else {
             return Ok(Some(Vanishing::default()));
         };
@@ -285,7 +365,7 @@ impl Load for PostgresLoad {
     }
 
     fn vanish(&mut self) -> Result<(), TargetError> {
-        self.still_open()?;
+        self.ready()?;
         let (Some(mirroring), Way::Staged(_)) = (&self.mirroring, self.way) else { return Ok(()) };
         match mirroring.carry_out(&self.session, self.unix_millis) {
             Ok(vanished) => {
@@ -300,22 +380,15 @@ impl Load for PostgresLoad {
     }
 
     fn seal(&mut self, tally: &Tally, rejects: ContentHash) -> Result<(), TargetError> {
-        self.still_open()?;
+        self.ready()?;
         if !tally.balances() {
             return Err(contract("the tally does not balance"));
         }
         if !self.finished {
             return Err(contract("the load was not finished"));
         }
-        if let Err(failure) = self.session.run("SET CONSTRAINTS ALL IMMEDIATE") {
-            self.lost = true;
-            return Err(match self.refusals.refusal(&failure) {
-                Some(refusal) => self.faults.deferred(&refusal.message),
-                None => self.faults.fault(&failure),
-            });
-        }
-        let of = (self.site.as_str(), self.delivery.as_str());
-        let completed = self.loads().complete(&self.session, of, tally, rejects, &self.faults);
+        self.check_deferred()?;
+        let completed = self.loads().complete(&self.session, self.delivery(), tally, rejects, &self.faults);
         match completed {
             Ok(()) => self.sealed = true,
             Err(_) => self.lost = true,
@@ -324,7 +397,7 @@ impl Load for PostgresLoad {
     }
 
     fn commit(mut self: Box<Self>) -> Result<(), TargetError> {
-        self.still_open()?;
+        self.ready()?;
         if !self.sealed {
             return Err(contract("the load was not sealed"));
         }
@@ -337,7 +410,7 @@ impl Load for PostgresLoad {
 impl Drop for PostgresLoad {
     /// Whoever begins again need not wait for the server to notice that the connection is closed.
     fn drop(&mut self) {
-        if !self.lost && !self.session.is_closed() {
+        if !self.lost && self.marked.is_none() && !self.session.is_closed() {
             let _ = self.session.run("ROLLBACK");
         }
     }

@@ -146,7 +146,8 @@ impl Loads<'_> {
         if session.execute(&insert, &of).map_err(fault)? == 1 {
             return Ok(Entered::New);
         }
-        let Some(row) = self.row(session, load, faults)? else {
+        // Of what is loaded in part, an earlier attempt may still be at the next batch.
+        let Some(row) = self.row(session, (load.site, &delivery), " FOR UPDATE", faults)? else {
             return Err(TargetError::Passing(format!(
                 "the row of delivery {delivery} in table `{}` of {} went away while it was looked for",
                 printable::short(self.0, 100),
@@ -167,15 +168,15 @@ impl Loads<'_> {
     fn row(
         self,
         session: &Session,
-        load: LoadId<'_>,
+        (site, delivery): (&str, &str),
+        lock: &str,
         faults: &Faults,
     ) -> Result<Option<LoadsRow>, TargetError> {
         let select = format!(
-            "SELECT state::text, tally::text, rejects::text, progress::text FROM {} WHERE site = $1 AND delivery = $2 AND part = $3",
+            "SELECT state::text, tally::text, rejects::text, progress::text FROM {} WHERE site = $1 AND delivery = $2 AND part = $3{lock}",
             self.quoted()
         );
-        let delivery = load.delivery.to_string();
-        let of: [Parameter<'_>; 3] = [(&load.site, Type::TEXT), (&delivery, Type::TEXT), (&PART, Type::INT4)];
+        let of: [Parameter<'_>; 3] = [(&site, Type::TEXT), (&delivery, Type::TEXT), (&PART, Type::INT4)];
         let found = session.rows(&select, &of).map_err(|failure| self.fault(&failure, faults))?;
         let read = |row: &tokio_postgres::Row| -> Result<LoadsRow, tokio_postgres::Error> {
             Ok(LoadsRow {
@@ -237,10 +238,11 @@ impl Loads<'_> {
         if !self.exists(session).map_err(|failure| faults.fault(&failure))? {
             return Ok(Remembered::Nothing);
         }
-        match self.row(session, load, faults)? {
+        let delivery = load.delivery.to_string();
+        match self.row(session, (load.site, &delivery), "", faults)? {
             None => Ok(Remembered::Nothing),
             Some(row) if row.state == PARTLY => {
-                let progress = self.progress(row.progress, &load.delivery.to_string(), faults);
+                let progress = self.progress(row.progress, &delivery, faults);
                 progress.map(Remembered::Part)
             }
             Some(_) => Ok(Remembered::Whole),
@@ -264,6 +266,41 @@ impl Loads<'_> {
         let rejects = rejects.to_string();
         let set = "state = 'loaded', tally = $4, rejects = $5, progress = NULL";
         self.update(session, of, set, &[(&tally, Type::TEXT), (&rejects, Type::TEXT)], faults)
+    }
+
+    /// Keeps how far a delivery has come.
+    pub(super) fn advance(
+        self,
+        session: &Session,
+        of: (&str, &str),
+        progress: &Progress,
+        faults: &Faults,
+    ) -> Result<(), TargetError> {
+        let progress = progress.to_text();
+        let set = "state = $4, progress = $5";
+        self.update(session, of, set, &[(&PARTLY, Type::TEXT), (&progress, Type::TEXT)], faults)
+    }
+
+    /// Holds the row of a delivery that has come so far for the next transaction of its load, as another attempt must not go on
+    /// with it at the same time.
+    pub(super) fn hold(
+        self,
+        session: &Session,
+        (site, delivery): (&str, &str),
+        progress: &Progress,
+        faults: &Faults,
+    ) -> Result<(), TargetError> {
+        let row = self.row(session, (site, delivery), " FOR UPDATE", faults)?;
+        let found = row.filter(|row| row.state == PARTLY).and_then(|row| row.progress);
+        if found.as_deref().and_then(Progress::from_text).as_ref() == Some(progress) {
+            return Ok(());
+        }
+        Err(TargetError::Passing(format!(
+            "the row of delivery {delivery} in table `{}` of {} was changed between two batches, by another attempt or another \
+             hand",
+            printable::short(self.0, 100),
+            faults.database()
+        )))
     }
 
     fn update(

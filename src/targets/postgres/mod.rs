@@ -1,6 +1,6 @@
 //! PostgreSQL.
 //!
-//! A load has a connection and one transaction of its own; its row in the loads table comes first. Rows are sent by COPY in the
+//! A load has a connection and one transaction of its own, or one for each batch; its row in the loads table comes first. Rows are sent by COPY in the
 //! server's binary form. Into a table that is empty they go straight; where there are rows, they wait in a temporary table
 //! until all are there, are held against the table, and only those that are new or differ are written, with the table locked
 //! against other writers from then to the end. An unchanged row is never written. A row that the database refuses is found by
@@ -41,17 +41,20 @@ use self::{
     comparison::PostgresComparison,
     errors::{Failure, Faults},
     fit::Purpose,
-    load::PostgresLoad,
+    load::{Place, PostgresLoad},
     loads::{Entered, Loads},
     session::Session,
 };
 use super::{
-    Begun, Capability, Commit, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target,
-    TargetError,
+    Begun, Capability, Comparison, Fit, LoadId, ReadSpec, Remembered, RowSink, TableSpec, Target, TargetError,
 };
 use crate::model::DeliveryId;
 pub use crate::wire::SecretSource;
 
+/// Begins a transaction that writes. Whatever the server is set to, what is committed is on its disk.
+const WRITING: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT set_config('synchronous_commit', 'on', true)
+     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 /// Memory in which a comparison remembers the rows of a mirror; what is more lies in a temporary file.
 const ROWS_MEMORY_BYTES: u64 = 16 << 20;
 
@@ -82,27 +85,23 @@ impl PostgresTarget {
         self.begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     }
 
-    /// A connection in a transaction that writes. Whatever the server is set to, what is committed is on its disk.
+    /// A connection in a transaction that writes.
     fn writing(&self) -> Result<Session, TargetError> {
-        let session = self.begun("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")?;
-        session
-            .run(
-                "SELECT set_config('synchronous_commit', 'on', true)
-                 WHERE current_setting('synchronous_commit') IN ('off', 'local')",
-            )
-            .map_err(|failure| self.fault(&failure))?;
-        Ok(session)
+        self.begun(WRITING)
+    }
+
+    /// The statements that begin a transaction, with the limits that hold in it.
+    fn begins(&self, begin: &str) -> String {
+        format!(
+            "{begin}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            self.options.lock_timeout.as_millis(),
+            self.options.statement_timeout.as_millis()
+        )
     }
 
     fn begun(&self, begin: &str) -> Result<Session, TargetError> {
         let session = Session::connect(&self.options, &self.faults)?;
-        session
-            .run(&format!(
-                "{begin}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
-                self.options.lock_timeout.as_millis(),
-                self.options.statement_timeout.as_millis()
-            ))
-            .map_err(|failure| self.fault(&failure))?;
+        session.run(&self.begins(begin)).map_err(|failure| self.fault(&failure))?;
         Ok(session)
     }
 
@@ -112,19 +111,14 @@ impl PostgresTarget {
         spec: &TableSpec,
         purpose: Purpose,
     ) -> Result<fit::Looked, TargetError> {
-        let mut looked = fit::look(session, spec, (self.loads(), purpose), &self.faults)
-            .map_err(|failure| self.fault(&failure))?;
-        if spec.commit == Commit::Batch && !matches!(looked.fit, Fit::Misfit(_)) {
-            let line = "PostgreSQL takes a delivery as a whole: leave `commit = \"batch\"` out";
-            looked.fit = Fit::Misfit(vec![line.to_owned()]);
-        }
-        Ok(looked)
+        fit::look(session, spec, (self.loads(), purpose), &self.faults)
+            .map_err(|failure| self.fault(&failure))
     }
 }
 
 impl Target for PostgresTarget {
     fn capabilities(&self) -> &'static [Capability] {
-        &[Capability::Atomic, Capability::ExactCounts, Capability::Delete]
+        &[Capability::Atomic, Capability::ExactCounts, Capability::Delete, Capability::Resumable]
     }
 
     fn fit(&self, spec: &TableSpec) -> Result<Fit, TargetError> {
@@ -172,8 +166,13 @@ impl Target for PostgresTarget {
             Some(shape) => shape,
             None => self.created(&session, spec)?,
         };
-        let (faults, table) = (self.faults.clone(), &self.options.loads_table);
-        let mut load = PostgresLoad::new(session, faults, table, load, (spec, &shape), schema)?;
+        let at = Place {
+            session,
+            begin: self.begins(WRITING),
+            faults: self.faults.clone(),
+            loads_table: self.options.loads_table.clone(),
+        };
+        let mut load = PostgresLoad::new(at, load, (spec, shape), schema)?;
         Ok(match resumed {
             Some(progress) => {
                 load.resume(&progress);

@@ -31,7 +31,7 @@ pub(super) struct Privileges {
 }
 
 /// One column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StoredColumn {
     /// Its name.
     pub name: String,
@@ -66,7 +66,7 @@ pub(super) struct StoredColumn {
 }
 
 /// A unique index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unique {
     /// Its name, and those of its parts on the partitions.
     pub names: Vec<String>,
@@ -77,7 +77,7 @@ pub(super) struct Unique {
 }
 
 /// A constraint that can be checked later than by the statement that breaks it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Deferrable {
     /// Its name with its schema, quoted.
     pub name: String,
@@ -86,7 +86,7 @@ pub(super) struct Deferrable {
 }
 
 /// A table as it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Its schema.
     pub schema: String,
@@ -191,18 +191,18 @@ const UNIQUES: &str = "
       SELECT i.indexrelid, i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = $1 AND i.indisunique
       UNION ALL
       SELECT p.root, h.inhrelid FROM parts p JOIN pg_catalog.pg_inherits h ON h.inhparent = p.oid)
-    SELECT (SELECT array_agg(c.relname::text) FROM parts p JOIN pg_catalog.pg_class c ON c.oid = p.oid
+    SELECT (SELECT array_agg(c.relname::text ORDER BY c.oid) FROM parts p JOIN pg_catalog.pg_class c ON c.oid = p.oid
             WHERE p.root = i.indexrelid),
            ARRAY(SELECT k.number FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place)
                  WHERE k.place <= i.indnkeyatts ORDER BY k.place),
            i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-    FROM pg_catalog.pg_index i WHERE i.indrelid = $1 AND i.indisunique";
+    FROM pg_catalog.pg_index i WHERE i.indrelid = $1 AND i.indisunique ORDER BY i.indexrelid";
 
 const CONSTRAINTS: &str = "
     SELECT quote_ident(n.nspname) || '.' || quote_ident(k.conname), k.condeferrable,
            k.contype = 'f' AND k.confrelid = k.conrelid
     FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace
-    WHERE k.conrelid = $1 AND (k.condeferrable OR k.contype = 'f')";
+    WHERE k.conrelid = $1 AND (k.condeferrable OR k.contype = 'f') ORDER BY k.oid";
 
 /// Reads the shape of a table; none when there is nothing of that name.
 pub(super) fn read(session: &Session, name: TableName<'_>) -> Result<Option<Shape>, Failure> {

@@ -131,9 +131,7 @@ fn count_through(database: &dyn Database) {
     let reference = Reference::new(database);
     let reached: BTreeSet<&str> = reference.reached.iter().flatten().map(String::as_str).collect();
     for point in Point::ALL {
-        let of_batches =
-            matches!(point, Point::TargetMark | Point::TargetMarked) && !database.commits_batches();
-        let elsewhere = of_batches || ELSEWHERE.iter().any(|(other, _)| other == point);
+        let elsewhere = ELSEWHERE.iter().any(|(other, _)| other == point);
         assert!(elsewhere || reached.contains(point.name()), "no run reaches {}", point.name());
     }
     let all = occurrences(&reference);

@@ -34,11 +34,6 @@ pub trait Database: Sync {
         columns.iter().map(text).collect::<Vec<_>>().join(" || '|' || ")
     }
 
-    /// True when it can commit a delivery in batches.
-    fn commits_batches(&self) -> bool {
-        true
-    }
-
     /// Nobody needs the site's database any more.
     fn discard(&self, _site: &Site) {}
 }
@@ -86,10 +81,6 @@ impl OnPostgres {
 impl Database for OnPostgres {
     fn name(&self) -> &'static str {
         "PostgreSQL"
-    }
-
-    fn commits_batches(&self) -> bool {
-        false
     }
 
     fn make(&self, site: &Site) -> String {

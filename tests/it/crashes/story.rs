@@ -166,7 +166,6 @@ pub fn site(database: &dyn Database) -> Site {
         let text = format!(
             "{top}\n[format]\ntype = \"csv\"\n[target]\nconnection = \"db\"\n{target}\n[columns]\n{columns}\n"
         );
-        let text = if database.commits_batches() { text } else { text.replace("\ncommit = \"batch\"", "") };
         site.write(format!("mappings/inbound/{name}.toml"), text);
     }
     let tables = if url.starts_with("sqlite:") { TABLES_OF_SQLITE } else { TABLES };
