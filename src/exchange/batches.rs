@@ -245,18 +245,21 @@ fn slice(batch: &Batch, at: usize, rows: usize) -> Batch {
 }
 
 impl Engine {
-    /// Takes up a load that was cut off between two batches: where it stopped, or, if its rows are not those of then, from
-    /// the first record.
+    /// Takes up a load that was cut off between two batches: where it stopped, or, if its rows are not those of then or
+    /// `is_lost` what was in the table, from the first record.
     pub(super) fn take_up(
         &self,
         job: &Job,
         work: &WorkFile,
-        open: Box<dyn Load>,
-        progress: Progress,
+        (open, progress): (Box<dyn Load>, Progress),
+        is_lost: bool,
         part: &mut Option<Part>,
     ) -> Result<Opened, Fault> {
         let mut opened = Opened { by_batch: true, ..Opened::new(open, &job.plan) };
         let Mark { record, rejects, work: rows } = progress.mark;
+        if is_lost {
+            return self.begin_lost(job, opened, record);
+        }
         let refusals = self.kept_refusals(job.id, &job.plan, record, rejects)?;
         *part = Some(Part { progress, refused: refusals.as_ref().map_or(0, Vec::len) as u64 });
         if let Some(refusals) = refusals.filter(|_| rows == work.rows_hash()) {
@@ -277,6 +280,25 @@ impl Engine {
             "begun again from the first record, as its rows are not those that were committed up to record {record} before (the \
              tables that values are looked up in have changed, or files of the store are gone); what was in the table \
              already is counted as found there"
+        );
+        self.record(job.id, vec![Event::Noted { text: note.clone() }])?;
+        opened.open.start_over()?;
+        opened.note = Some(note);
+        Ok(opened)
+    }
+
+    /// The rows that were committed are gone from the table: it was dropped or emptied, or put back without them.
+    fn begin_lost(&self, job: &Job, mut opened: Opened, record: u64) -> Result<Opened, Fault> {
+        let table = &job.plan.table.table;
+        if job.plan.table.mode == Mode::Insert {
+            return Err(Fault::Lasting(format!(
+                "the rows up to record {record} were committed to the table {table} before, and it has no rows now: put them \
+                 back and `retry`, or `decline` and load the whole file again"
+            )));
+        }
+        let note = format!(
+            "begun again from the first record: the rows up to record {record} were committed before, but the table {table} has \
+             no rows any more"
         );
         self.record(job.id, vec![Event::Noted { text: note.clone() }])?;
         opened.open.start_over()?;

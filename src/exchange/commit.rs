@@ -39,7 +39,7 @@ impl Engine {
                 self.record(job.id, vec![Event::Noted { text: IN_AFTER_ALL.to_owned() }])?;
                 Ok(())
             }
-            Begun::Open(_) | Begun::Resumed(..) => Err(Fault::Passing(lost.to_owned())),
+            Begun::Open(_) | Begun::Resumed(..) | Begun::Lost(..) => Err(Fault::Passing(lost.to_owned())),
         }
     }
 

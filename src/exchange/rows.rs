@@ -100,7 +100,11 @@ impl Engine {
                 self.write_rows(job, work, opened, (&begin, &older), part, observer)?
             }
             Ok(Begun::Resumed(open, progress)) => {
-                let opened = self.take_up(job, work, open, progress, part)?;
+                let opened = self.take_up(job, work, (open, progress), false, part)?;
+                self.write_rows(job, work, opened, (&begin, &older), part, observer)?
+            }
+            Ok(Begun::Lost(open, progress)) => {
+                let opened = self.take_up(job, work, (open, progress), true, part)?;
                 self.write_rows(job, work, opened, (&begin, &older), part, observer)?
             }
             Ok(Begun::Already(committed)) => self.loaded_before(job, work, committed, observer)?,

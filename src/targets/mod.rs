@@ -248,6 +248,9 @@ pub enum Begun {
     /// `mark.record` on, and the load's counts begin with those of the progress. Who cannot go on from there calls
     /// [`Load::start_over`].
     Resumed(Box<dyn Load>, Progress),
+    /// The same, but the table has none of the rows that were in it then: it had to be created, or is empty. All rows have
+    /// to be sent again.
+    Lost(Box<dyn Load>, Progress),
     /// The delivery is in the target already, with this tally.
     Already(Committed),
 }

@@ -39,6 +39,13 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// True when some of what was sent became a row of the table, or was one.
+    #[must_use]
+    pub fn is_of_rows(&self) -> bool {
+        let Tally { inserted, updated, unchanged, .. } = self.counts;
+        [inserted, updated, unchanged].iter().any(|count| *count > 0)
+    }
+
     /// As the loads table keeps it: a JSON object.
     #[must_use]
     pub fn to_text(&self) -> String {

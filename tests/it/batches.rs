@@ -263,6 +263,45 @@ fn where_rows_are_only_inserted_a_file_whose_values_changed_is_left_to_a_person(
 }
 
 #[test]
+fn a_table_that_lost_the_rows_of_a_partly_loaded_file_gets_them_all_again() {
+    let dropped = MAPPING.replace("commit", "create = true\ncommit");
+    for (mapping, gone) in [(&*dropped, "DROP TABLE stock"), (MAPPING, "DELETE FROM stock")] {
+        let site = site(mapping);
+        site.write("stock.csv", ten());
+        site.cut("stock.csv", "target.marked@2");
+        site.sql(gone);
+        assert_eq!(site.go_on(), json!(4), "{gone}");
+        let delivery = site.delivery("stock.csv");
+        assert_eq!(
+            (&delivery["outcome"], counts(&delivery)),
+            (&json!("loaded"), vec![10, 10, 0, 0, 0, 0, 0])
+        );
+        assert_eq!(site.query("SELECT count(*) FROM stock")[0][0], "10", "{gone}");
+        let message = delivery["message"].as_str().unwrap();
+        assert!(
+            message.contains("up to record 6 were committed before, but the table stock has no rows"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn where_rows_are_only_inserted_a_table_that_lost_them_is_left_to_a_person() {
+    let site = site(&MAPPING.replace("commit", "mode = \"insert\"\ncommit"));
+    site.write("stock.csv", ten());
+    site.cut("stock.csv", "target.marked@2");
+    site.sql("CREATE TABLE kept AS SELECT * FROM stock; DELETE FROM stock");
+    site.go_on();
+    let failed = site.delivery("stock.csv");
+    assert_eq!((&failed["outcome"], counts(&failed)), (&json!("failed"), vec![10, 0, 0, 0, 0, 0, 10]));
+    assert!(failed["message"].as_str().unwrap().contains("put them back and `retry`"), "{failed}");
+    site.sql("INSERT INTO stock SELECT * FROM kept");
+    let id = failed["delivery"].as_str().unwrap().to_owned();
+    let done = run(&mut site.small(&["retry", &id, "--json"], "")).exits(0).object();
+    assert_eq!(counts(&done), [10, 10, 0, 0, 0, 0, 0]);
+}
+
+#[test]
 fn refusals_that_are_gone_begin_the_file_again_and_are_found_again() {
     let site = site(MAPPING);
     site.write("stock.csv", format!("id,v\n1,x\n2,never\n{}", rows(3..=7)));

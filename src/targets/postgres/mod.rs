@@ -162,6 +162,11 @@ impl Target for PostgresTarget {
             Entered::Part(progress) => Some(progress),
             Entered::Done(committed) => return Ok(Begun::Already(committed)),
         };
+        let is_lost = match (&resumed, &looked.shape) {
+            (Some(progress), Some(_)) if progress.is_of_rows() => self.is_empty(&session, spec)?,
+            (Some(_), None) => true,
+            _ => false,
+        };
         let shape = match looked.shape {
             Some(shape) => shape,
             None => self.created(&session, spec)?,
@@ -176,6 +181,9 @@ impl Target for PostgresTarget {
         Ok(match resumed {
             Some(progress) => {
                 load.resume(&progress);
+                if is_lost {
+                    return Ok(Begun::Lost(Box::new(load), progress));
+                }
                 Begun::Resumed(Box::new(load), progress)
             }
             None => Begun::Open(Box::new(load)),
@@ -200,6 +208,14 @@ impl Target for PostgresTarget {
 }
 
 impl PostgresTarget {
+    fn is_empty(&self, session: &Session, spec: &TableSpec) -> Result<bool, TargetError> {
+        let table = name::TableName::of(&spec.table).quoted();
+        let empty = session
+            .row(&format!("SELECT NOT EXISTS (SELECT FROM {table})"), &[])
+            .and_then(|row| Ok(row.try_get(0)?));
+        empty.map_err(|failure| self.fault(&failure))
+    }
+
     /// Creates the table of a mapping. Where somebody else does so at the same moment, another try finds it there.
     fn created(&self, session: &Session, spec: &TableSpec) -> Result<shape::Shape, TargetError> {
         fit::create(session, spec).map_err(|failure| {

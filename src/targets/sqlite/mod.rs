@@ -261,18 +261,29 @@ impl Target for SqliteTarget {
             Entered::Part(progress) => Some(progress),
             Entered::Done(committed) => return Ok(Begun::Already(committed)),
         };
+        let mut is_new = false;
         let shape = if let Some(shape) = known {
             shape
         } else {
             match fit::compare(connection, spec, loads_table).map_err(fault)? {
                 Fit::Fits => {}
-                Fit::WouldCreate => fit::create(connection, spec).map_err(fault)?,
+                Fit::WouldCreate => {
+                    fit::create(connection, spec).map_err(fault)?;
+                    is_new = true;
+                }
                 Fit::Misfit(differences) => return Err(TargetError::Misfit(differences)),
             }
             let shape = shape::read(connection, &spec.table).map_err(fault)?;
             let shape = shape.ok_or_else(|| load::contract("its table is not there"))?;
             open.fitting.note(connection, spec, &shape).map_err(fault)?;
             shape
+        };
+        let is_lost = match &resumed {
+            Some(progress) if progress.is_of_rows() && !is_new => {
+                sql::is_empty(connection, &spec.table).map_err(fault)?
+            }
+            Some(_) => is_new,
+            None => false,
         };
         let mut load = SqliteLoad::new(
             open,
@@ -286,6 +297,9 @@ impl Target for SqliteTarget {
         Ok(match resumed {
             Some(progress) => {
                 load.resume(&progress);
+                if is_lost {
+                    return Ok(Begun::Lost(Box::new(load), progress));
+                }
                 Begun::Resumed(Box::new(load), progress)
             }
             None => Begun::Open(Box::new(load)),

@@ -11,6 +11,7 @@ cases![
     what_stands_before_a_mark_stays_and_what_stands_after_it_is_undone: Resumable,
     a_resumed_load_ends_with_the_counts_of_the_whole_delivery: Resumable,
     a_load_that_starts_over_counts_what_it_finds: Resumable,
+    a_load_whose_rows_are_gone_is_lost: Resumable,
     others_may_write_between_two_marks: Resumable,
     refused_rows_before_a_mark_stay_out_when_the_load_is_resumed: Resumable,
 ];
@@ -34,6 +35,7 @@ fn begun_and_cut_off(database: &dyn Database, delivery: DeliveryId, rows: &[(&st
 fn resumed(database: &dyn Database, delivery: DeliveryId) -> (Box<dyn Load>, Progress) {
     match begin(&*database.target(), &by_batch(), delivery).unwrap() {
         Begun::Resumed(load, progress) => (load, progress),
+        Begun::Lost(..) => panic!("its rows are gone"),
         Begun::Open(_) => panic!("it begins anew"),
         Begun::Already(_) => panic!("it is loaded"),
     }
@@ -85,6 +87,22 @@ fn a_load_that_starts_over_counts_what_it_finds(database: &dyn Database) {
     write(&mut *load, &[batch(&by_batch(), &pairs(&[("a", "1"), ("b", "2"), ("c", "1")]))]).unwrap();
     let tally = finish(load, 0);
     assert_eq!((tally.inserted, tally.updated, tally.unchanged), (1, 1, 1));
+}
+
+fn a_load_whose_rows_are_gone_is_lost(database: &dyn Database) {
+    for gone in ["DROP TABLE t", "DELETE FROM t"] {
+        let (spec, delivery) = (by_batch(), fresh());
+        begun_and_cut_off(database, delivery, &[("a", "1"), ("b", "1")]);
+        database.run(gone);
+        let Begun::Lost(mut load, progress) = begin(&*database.target(), &spec, delivery).unwrap() else {
+            panic!("{gone}: it does not go on after rows that are not there")
+        };
+        assert_eq!(progress.mark, mark(2), "{gone}");
+        load.start_over().unwrap();
+        write(&mut *load, &[batch(&spec, &pairs(&[("a", "1"), ("b", "1"), ("c", "1")]))]).unwrap();
+        assert_eq!(finish(load, 0).inserted, 3, "{gone}");
+        database.run("DROP TABLE t");
+    }
 }
 
 fn others_may_write_between_two_marks(database: &dyn Database) {
