@@ -8,7 +8,9 @@ use std::{
 
 use clap::Args;
 
-use super::{CommandError, Common, Exit, open_site, output::Output, progress::Progress, summary};
+use super::{
+    CommandError, Common, Exit, open_ledger, open_site, output::Output, progress::Progress, summary,
+};
 use crate::{
     exchange::{
         DeliveryReport, Engine, EngineError, Folders, Observer, Step,
@@ -106,6 +108,22 @@ fn finish_unfinished(site: &Site, terminal: &mut Terminal<'_>) -> Result<(), Com
     engine.load(&[], &LoadOptions::default(), terminal)?;
     if !terminal.shown {
         terminal.note("no files were named, and nothing was left unfinished");
+        drop(engine);
+        let reader = open_ledger(site)?;
+        let unfinished = reader.view().unfinished()?;
+        let waiting: Vec<_> = unfinished.iter().filter(|delivery| delivery.state.needs_attention()).collect();
+        if let Some(first) = waiting.first() {
+            let more = match waiting.len() - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            terminal.note(&format!(
+                "but {} ({}) is {} and waits for a person{more}: `wharf status`",
+                first.file,
+                first.id,
+                first.state.code()
+            ));
+        }
     }
     Ok(())
 }

@@ -182,13 +182,13 @@ impl Engine {
             reports: delivery.reports.clone(),
             worked_millis: delivery.worked_millis.unwrap_or(0),
         };
-        let message = stop.message.clone();
+        let (message, tally) = (stop.message.clone(), stop.tally);
         self.record_answering(id, vec![Event::Refused(stop)], &answers(request, Some(id)))?;
         lanes.unblock(id);
         self.forget_refusals(id);
         self.forget_work(id);
         let mut report = DeliveryReport::of(&delivery, State::Refused);
-        report.message = Some(message);
+        (report.message, report.tally) = (Some(message), tally);
         Ok(Decided::Ended(Box::new(report)))
     }
 }

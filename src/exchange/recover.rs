@@ -89,8 +89,12 @@ impl Engine {
             let stopped = match &plan {
                 // What is in the database only has to be reported and recorded.
                 _ if ends_us && !plan.as_ref().is_ok_and(|plan| self.is_in_target(delivery.id, plan)) => {
+                    let part = plan.as_ref().ok().and_then(|plan| self.part_in_target(delivery.id, plan));
+                    let goes_on = part.map_or_else(String::new, |part| {
+                        format!("; {}, and `retry` goes on there", part.stays())
+                    });
                     let message = format!(
-                        "{MOST_UNENDED} attempts in a row ended without an outcome, so it is set aside; other files go on"
+                        "{MOST_UNENDED} attempts in a row ended without an outcome, so it is set aside; other files go on{goes_on}"
                     );
                     Err((message, false))
                 }

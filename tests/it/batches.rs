@@ -302,6 +302,27 @@ fn where_rows_are_only_inserted_a_table_that_lost_them_is_left_to_a_person() {
 }
 
 #[test]
+fn a_partly_loaded_file_that_ends_every_attempt_says_how_far_it_is_and_can_go_on() {
+    let site = site(MAPPING);
+    site.write("stock.csv", ten());
+    site.cut("stock.csv", "target.marked@1");
+    for _ in 0..2 {
+        let mut again = site.small(&["run", "--once"], "target.begun@1=kill");
+        let killed = again.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(killed.signal(), Some(9));
+    }
+    site.go_on();
+    let failed = site.delivery("stock.csv");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains("up to record 3 are loaded and stay, and `retry` goes on there"), "{message}");
+    let told = run(&mut site.small(&["load"], "")).exits(0).err;
+    assert!(told.contains("stock.csv") && told.contains("is failed and waits for a person"), "{told}");
+    let id = failed["delivery"].as_str().unwrap();
+    let declined = run(&mut site.small(&["decline", id], "")).exits(0).out;
+    assert!(declined.contains("3 inserted") && declined.contains("it is loaded in part"), "{declined}");
+}
+
+#[test]
 fn refusals_that_are_gone_begin_the_file_again_and_are_found_again() {
     let site = site(MAPPING);
     site.write("stock.csv", format!("id,v\n1,x\n2,never\n{}", rows(3..=7)));
