@@ -17,6 +17,8 @@ pub(super) enum Failure {
     Driver(tokio_postgres::Error),
     /// Nothing came back in time.
     Silent,
+    /// This machine gives no thread or no sockets.
+    Machine(io::Error),
     /// Others have left statements behind under every name that was tried.
     NamesTaken,
     /// Rows that are to be remembered here cannot be.
@@ -40,7 +42,7 @@ impl Failure {
     pub(super) fn db(&self) -> Option<&DbError> {
         match self {
             Self::Driver(error) => error.as_db_error(),
-            Self::Silent | Self::NamesTaken | Self::Memory(_) => None,
+            Self::Silent | Self::Machine(_) | Self::NamesTaken | Self::Memory(_) => None,
         }
     }
 
@@ -151,6 +153,9 @@ impl Faults {
                 printable::short(&said.to_string(), 300)
             ));
         }
+        if let Failure::Machine(error) = failure {
+            return TargetError::Passing(format!("{database} cannot be reached: {error}"));
+        }
         let Failure::Driver(error) = failure else {
             return TargetError::Passing(format!(
                 "{database} did not answer in time (`connect_seconds`): see whether its server can be reached"
@@ -186,6 +191,7 @@ impl Faults {
                 self.database(),
                 self.statement_seconds
             )),
+            Failure::Machine(_) => self.connecting(failure),
             Failure::NamesTaken => TargetError::Passing(format!(
                 "the connections that a pooler gives out for {} hold statements of other programs: let it reset them \
                  (DEALLOCATE ALL)",

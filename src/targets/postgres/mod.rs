@@ -12,6 +12,7 @@
 mod canonical;
 mod comparison;
 mod copy;
+mod driving;
 mod encode;
 mod errors;
 mod fit;

@@ -1,4 +1,4 @@
-//! A connection to the server, used from one thread: every call waits for its answer, but never for ever.
+//! A connection to the server, used from one thread, whichever it is (see [`super::driving`]): every call waits for its answer, but never for ever.
 //!
 //! Nothing is left behind on the server that the end of the transaction does not take with it, as the next transaction may run
 //! on another connection (PgBouncer in transaction mode): settings are `SET LOCAL`, statements have no name, temporary tables
@@ -8,12 +8,8 @@ use std::{ops::ControlFlow, time::Duration};
 
 use bytes::Bytes;
 use futures_util::SinkExt;
-use tokio::{
-    runtime::{Builder, Runtime},
-    time::timeout,
-};
 use tokio_postgres::{
-    Client, Config, CopyInSink, Error, NoTls, Row,
+    Client, Config, CopyInSink, Error, Row,
     config::SslMode as DriverMode,
     error::SqlState,
     types::{ToSql, Type},
@@ -21,6 +17,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
+    driving::{self, Driving},
     errors::{Failure, Faults},
     options::{Host, PostgresOptions, SslMode},
     tls,
@@ -46,16 +43,14 @@ pub(super) type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
 /// A connection.
 pub(super) struct Session {
     client: Client,
-    runtime: Runtime,
+    /// Dropped after the client, which says goodbye.
+    _driving: Driving,
     patience: Duration,
 }
 
 impl Session {
     /// Connects.
     pub(super) fn connect(options: &PostgresOptions, faults: &Faults) -> Result<Self, TargetError> {
-        let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(|error| {
-            TargetError::Passing(format!("{} cannot be reached: {error}", faults.database()))
-        })?;
         let tls = tls::config(&options.tls)
             .map(MakeRustlsConnect::new)
             .map_err(|why| TargetError::Lasting(format!("{}: {why}", faults.database())))?;
@@ -69,13 +64,10 @@ impl Session {
         let mut last = None;
         for mode in attempts(options) {
             config.ssl_mode(*mode);
-            let connecting = runtime.block_on(async {
-                let connecting = connect(&config, &tls, *mode);
-                timeout(options.connect_timeout, connecting).await.map_err(|_| Failure::Silent)?
-            });
-            match connecting {
-                Ok(client) => {
-                    return Ok(Self { client, runtime, patience: options.statement_timeout + GRACE });
+            match Driving::begin(config.clone(), tls.clone(), options.connect_timeout) {
+                Ok((client, driving)) => {
+                    let patience = options.statement_timeout + GRACE;
+                    return Ok(Self { client, _driving: driving, patience });
                 }
                 // Another way of encryption may be what the server wants.
                 Err(failure) if failure.is_about_encryption() => last = Some(failure),
@@ -163,10 +155,7 @@ impl Session {
     }
 
     fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-        self.runtime.block_on(async {
-            let answer = timeout(self.patience, answer).await.map_err(|_| Failure::Silent)?;
-            answer.map_err(Failure::from)
-        })
+        driving::wait(answer, self.patience).ok_or(Failure::Silent)?.map_err(Failure::from)
     }
 }
 
@@ -202,16 +191,4 @@ fn attempts(options: &PostgresOptions) -> &'static [DriverMode] {
         SslMode::Prefer => &[DriverMode::Prefer, DriverMode::Disable],
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[DriverMode::Require],
     }
-}
-
-/// The connection itself works on its task for as long as somebody waits for an answer.
-async fn connect(config: &Config, tls: &MakeRustlsConnect, mode: DriverMode) -> Result<Client, Failure> {
-    if mode == DriverMode::Disable {
-        let (client, connection) = config.connect(NoTls).await?;
-        tokio::spawn(connection);
-        return Ok(client);
-    }
-    let (client, connection) = config.connect(tls.clone()).await?;
-    tokio::spawn(connection);
-    Ok(client)
 }
