@@ -96,8 +96,13 @@ pub(super) fn parents(session: &Session, faults: &Faults, table: &str) -> Result
          FROM pg_catalog.pg_constraint k
          JOIN pg_catalog.pg_class c ON c.oid = k.confrelid
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.contype = 'f' AND k.conrelid = $1::text::regclass",
-        &[(&shape.quoted(), tokio_postgres::types::Type::TEXT)],
+         JOIN pg_catalog.pg_class r ON r.oid = k.conrelid
+         JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace
+         WHERE k.contype = 'f' AND s.nspname = $1::text AND r.relname = $2::text",
+        &[
+            (&shape.schema, tokio_postgres::types::Type::TEXT),
+            (&shape.name, tokio_postgres::types::Type::TEXT),
+        ],
     );
     let rows = rows.map_err(fault)?;
     rows.iter().map(|row| row.try_get(0).map_err(|error| fault(error.into()))).collect()
