@@ -146,9 +146,11 @@ impl Shared {
         }
     }
 
-    /// Gives a claimed file its own name, durably, and tells whether it could: not when another file has it by now.
+    /// Gives a claimed file its own name, durably, and tells whether it could: not when another file has it by now. What others
+    /// have claimed meanwhile is made durable among the claimed files first, as its old name goes with the new one of this.
     fn give_back(&self, from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
-        let _moving = self.moving();
+        let _alone = self.moving_alone();
+        from.secure()?;
         let is_back = give_back(from, to, name)?;
         to.secure()?;
         Ok(is_back)
@@ -295,7 +297,7 @@ pub fn was_written_to(path: &Path, stamp: &str) -> bool {
 }
 
 /// Gives a claimed file its own name, and tells whether it could: not when another file has it by now. Who calls this holds
-/// [`Shared::moving`] until the name is durable.
+/// [`Shared::moving_alone`], has made durable what was claimed before, and lets go when the name is durable.
 pub(super) fn give_back(from: &FolderHandle, to: &FolderHandle, name: &OsStr) -> Result<bool, WireError> {
     at_point(Point::ClaimBack, Path::new(name))?;
     match from.rename_new(name, to, name) {

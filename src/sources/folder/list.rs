@@ -369,8 +369,16 @@ impl FolderLister {
             }
         })?;
         if !left.is_empty() {
-            // Nobody makes their old names durably gone before their new ones are there.
-            let _moving = shared.moving();
+            // Nobody makes their old names durably gone before their new ones are there. What others have claimed since is made
+            // durable first, as its old names go with the new ones of these.
+            let _alone = shared.moving_alone();
+            for folder in &claimed_folders {
+                if let (Ok(place), Some(name)) = (shared.place_of(folder), folder.file_name())
+                    && let Ok(claimed) = place.below(name)
+                {
+                    claimed.secure()?;
+                }
+            }
             for (at, stamp) in left {
                 self.meet_claimed(at, stamp, scene, known);
             }
